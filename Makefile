@@ -1,0 +1,32 @@
+# geovq: `make run` runs the pipeline, `make test` checks it. Both set up .venv on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+# Idle OpenMP threads must sleep: spinning ones starve the other runtimes on a shared machine.
+export OMP_WAIT_POLICY := PASSIVE
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test lock clean
+
+run: .venv/ready  ## every stage, then the table of results
+	dvc repro
+	python -m geovq.report metrics/evaluate.json
+
+test: .venv/ready  ## style, types, tests
+	ruff check .
+	ruff format --check .
+	mypy
+	pytest
+
+.venv/ready: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "geovq needs Python 3.11 or newer (make PYTHON=...)")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	touch $@
+
+lock: .venv/ready  ## pin requirements.in to the last transitive package
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
+		--custom-compile-command 'make lock' requirements.in -o requirements.txt
+
+clean:  ## the environment and what was computed (not the cache)
+	rm -rf .venv data/*

@@ -1,0 +1,20 @@
+"""Post-hoc geodesic vector quantisation: discrete codes from a trained continuous VAE."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from geovq.geodesic_kmeans import GeodesicKMeans
+    from geovq.quantizer import GeodesicQuantizer
+
+__all__ = ["GeodesicKMeans", "GeodesicQuantizer"]
+
+_HOMES = {"GeodesicKMeans": "geovq.geodesic_kmeans", "GeodesicQuantizer": "geovq.quantizer"}
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use, so that reading parameters does not pay for scikit-learn."""
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

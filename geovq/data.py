@@ -1,0 +1,206 @@
+"""Images: a data set's name → training, validation and test splits of 8-bit grey images."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from geovq.errors import InputError
+from geovq.store import load_npz
+
+__all__ = ["Images", "Split", "load_images"]
+
+SIDE = 28
+TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images of one split.
+
+    Attributes
+    ----------
+    images : ndarray of shape (N, H, W), uint8
+    labels : ndarray of shape (N,), int64, or None
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+
+    def __getitem__(self, index: np.ndarray) -> Split:
+        """Select images by index or mask."""
+        return Split(self.images[index], None if self.labels is None else self.labels[index])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class Images:
+    """A data set in three splits that share no image."""
+
+    train: Split
+    validation: Split
+    test: Split
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Name the arrays for an npz file: `train_images`, `train_labels`, ..."""
+        named = {}
+        for name, split in vars(self).items():
+            named[f"{name}_images"] = split.images
+            if split.labels is not None:
+                named[f"{name}_labels"] = split.labels
+        return named
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Images:
+        """Read the splits that `arrays` named."""
+        arrays = load_npz(path, "train_images", "validation_images", "test_images")
+        return cls(
+            *(
+                Split(arrays[f"{name}_images"], arrays.get(f"{name}_labels"))
+                for name in ("train", "validation", "test")
+            )
+        )
+
+
+def load_images(
+    dataset: str,
+    *,
+    root: str | os.PathLike[str] = "data/raw",
+    file: str | os.PathLike[str] | None = None,
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+) -> Images:
+    """Load a data set and split it, stratified by label where there are labels.
+
+    A test set that the data set brings is kept as it is. Copies of one image stay together, and
+    a training image that also stands in the test set is left out, so that no image is in two
+    splits.
+
+    Parameters
+    ----------
+    dataset : {'digits', 'mnist', 'fashion_mnist', 'kmnist', 'npz'}
+        `digits` comes with scikit-learn (8×8, upsampled to 28×28) and needs no download; the next
+        three come through torchvision; `npz` is a file of one's own.
+    root : path-like
+        torchvision's root folder; files that are absent are downloaded into it.
+    file : path-like, optional
+        For `npz`: arrays `images` (N, H, W), uint8 or float in [0, 1], and optionally `labels`
+        (N,), integers, renumbered from 0. Floats are rounded to 8 bits.
+    validation_fraction, test_fraction : float
+        Of the images outside the test set, and of all images.
+    seed : int
+
+    Returns
+    -------
+    Images
+
+    Raises
+    ------
+    InputError
+        Files are absent and cannot be downloaded, or the user's arrays are not as said above.
+    """
+    test = None
+    if dataset in TORCHVISION:
+        pool, test = (_torchvision(dataset, Path(root), train) for train in (True, False))
+    elif dataset == "digits":
+        pool = _digits()
+    elif dataset == "npz" and file is not None:
+        pool = _npz(file)
+    else:
+        known = ", ".join(["digits", *TORCHVISION, "npz (with its file)"])
+        raise InputError(f"dataset = {dataset!r}; allowed: {known}")
+    if test is None:
+        pool, test = _divide(pool, test_fraction, seed)
+    else:
+        known_test = {image.tobytes() for image in test.images}
+        pool = pool[np.array([image.tobytes() not in known_test for image in pool.images])]
+    train, validation = _divide(pool, validation_fraction, seed)
+    return Images(train, validation, test)
+
+
+def _divide(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+    """Cut off a stratified fraction; copies of one image fall on the same side."""
+    from sklearn.model_selection import train_test_split
+
+    rows = np.ascontiguousarray(split.images.reshape(len(split), -1))
+    _, first, group = np.unique(
+        rows.view(f"V{rows.shape[1]}").ravel(), return_index=True, return_inverse=True
+    )
+    strata = None
+    if split.labels is not None:
+        labels, index, counts = np.unique(
+            split.labels[first], return_inverse=True, return_counts=True
+        )
+        # Too rare to stand on both sides of every cut: drawn with the largest class.
+        index[counts[index] < 2 / min(fraction, 1 - fraction)] = counts.argmax()
+        strata = labels[index]
+    try:
+        _, cut = train_test_split(
+            np.arange(len(first)), test_size=fraction, stratify=strata, random_state=seed
+        )
+    except ValueError as error:
+        raise InputError(f"{len(first)} distinct images: too few to split ({error})") from None
+    inside = np.isin(group.ravel(), cut)
+    return split[~inside], split[inside]
+
+
+def _digits() -> Split:
+    import torch
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    small = torch.from_numpy(digits.images).float()[:, None] / 16
+    large = torch.nn.functional.interpolate(small, size=(SIDE, SIDE), mode="bilinear")
+    images = (large[:, 0] * 255).round().to(torch.uint8).numpy()
+    return Split(images, digits.target.astype(np.int64))
+
+
+def _torchvision(dataset: str, root: Path, train: bool) -> Split:
+    from torchvision import datasets
+
+    name = TORCHVISION[dataset]
+    try:
+        found = getattr(datasets, name)(root, train=train, download=True)
+    except (RuntimeError, OSError) as error:
+        folder = (root / name / "raw").resolve()
+        raise InputError(
+            f"dataset = {dataset}: its files are not in {folder} and could not be downloaded "
+            f"({error}). Expected there: train-images-idx3-ubyte, train-labels-idx1-ubyte, "
+            "t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (or the same names with .gz). "
+            "The data set that needs no download is digits."
+        ) from None
+    return Split(found.data.numpy(), found.targets.numpy().astype(np.int64))
+
+
+def _npz(file: str | os.PathLike[str]) -> Split:
+    arrays = load_npz(file, "images")
+    images = arrays["images"]
+    where = f"{file}: images of shape {images.shape}, {images.dtype}"
+    if images.ndim != 3 or min(images.shape) == 0 or min(images.shape[1:]) < 8:
+        raise InputError(f"{where}; allowed: (N, H, W) with H and W at least 8")
+    if np.issubdtype(images.dtype, np.floating):
+        if not np.isfinite(images).all():
+            raise InputError(f"{where}: {(~np.isfinite(images)).sum()} values are NaN or infinite")
+        if images.min() < 0 or images.max() > 1:
+            raise InputError(
+                f"{where}: values in [{images.min():g}, {images.max():g}]; "
+                "allowed: floats in [0, 1], or uint8"
+            )
+        images = np.rint(images * 255).astype(np.uint8)
+    elif images.dtype != np.uint8:
+        raise InputError(f"{where}; allowed: uint8, or floats in [0, 1]")
+    labels = arrays.get("labels")
+    if labels is not None:
+        if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
+            raise InputError(
+                f"{file}: labels of shape {labels.shape}, {labels.dtype}; "
+                f"allowed: ({len(images)},) integers"
+            )
+        labels = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    return Split(images, labels)

@@ -1,0 +1,277 @@
+"""The k-NN graph of a point cloud: neighbours, edge lengths, smoothing, one component.
+
+A `Geometry` searches neighbours in one set of coordinates and measures edges in another (or the
+same), so Fisher, pull-back, Fermat and smoothed lengths are all a choice of `edge_points`, `length`
+and `power`, and the clustering never knows which.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+__all__ = ["Geometry", "Graph", "build_graph", "euclidean_length", "nearest_neighbors", "smooth"]
+
+Length = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+FLAT_SEARCH = 4_000_000_000  # query-point pairs up to which the exact search is affordable
+CHUNK = 65_536  # rows handled at once, so that temporary arrays stay small
+
+
+def euclidean_length(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """‖a_i − b_i‖ of paired rows, (M, F) and (M, F) → (M,)."""
+    return np.linalg.norm(a - b, axis=1)
+
+
+def nearest_neighbors(base: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
+    """Indices of the k nearest rows of `base` for each query, nearest first.
+
+    Exact up to `FLAT_SEARCH` pairs, an inverted-file index above (faiss).
+
+    Parameters
+    ----------
+    base : ndarray of shape (N, F)
+    queries : ndarray of shape (M, F)
+    k : int
+
+    Returns
+    -------
+    ndarray of shape (M, min(k, N)), int64
+    """
+    import faiss
+
+    # Centred, for faiss computes in float32 and a common offset would cost digits.
+    center = base.mean(0, dtype=np.float64)
+    rows, wanted = (np.ascontiguousarray(x - center, dtype=np.float32) for x in (base, queries))
+    k = min(k, len(rows))
+    if len(rows) * len(wanted) <= FLAT_SEARCH:
+        index = faiss.IndexFlatL2(rows.shape[1])
+    else:
+        lists = int(1.5 * len(rows) ** 0.5)
+        index = faiss.IndexIVFFlat(faiss.IndexFlatL2(rows.shape[1]), rows.shape[1], lists)
+        index.train(rows)
+        index.nprobe = 32
+    index.add(rows)
+    found = index.search(wanted, k)[1]
+    short = (found < 0).any(1)  # the probed lists held fewer than k points
+    if short.any():
+        exact = faiss.IndexFlatL2(rows.shape[1])
+        exact.add(rows)
+        found[short] = exact.search(wanted[short], k)[1]
+    return found
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where neighbours are searched, and how long an edge is.
+
+    Attributes
+    ----------
+    points : ndarray of shape (N, F)
+        Distinct rows; neighbours are searched among them.
+    neighbors : int
+        k.
+    edge_points : ndarray of shape (N, G)
+        Coordinates in which edges are measured.
+    length : callable
+        (M, G) and (M, G) paired rows → (M,) lengths, at least 0.
+    power : float
+        Edges are `length ** power` long: for powers above 1 paths follow the density (Fermat
+        distances, https://arxiv.org/abs/1810.09398).
+    half_smoothed : ndarray of shape (N, G), optional
+        Edge coordinates before the last smoothing step, from which unseen points get theirs.
+    """
+
+    points: np.ndarray
+    neighbors: int
+    edge_points: np.ndarray
+    length: Length = euclidean_length
+    power: float = 1.0
+    half_smoothed: np.ndarray | None = None
+
+    @cached_property
+    def indices(self) -> np.ndarray:
+        """The k nearest other points of each point, (N, k), nearest first."""
+        found = nearest_neighbors(self.points, self.points, self.neighbors + 1)
+        # A point is its own nearest neighbour, unless rounding says otherwise.
+        others = found != np.arange(len(found))[:, None]
+        others[others.all(1), -1] = False
+        return found[others].reshape(len(found), found.shape[1] - 1)
+
+    def lengths(self, a: np.ndarray, i: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """Edge lengths of the pairs (a[i], b[j]), float64."""
+        lengths = np.empty(len(i))
+        for start in range(0, len(i), CHUNK):
+            part = slice(start, start + CHUNK)
+            rows_a, rows_b = a[i[part]].astype(np.float64), b[j[part]].astype(np.float64)
+            lengths[part] = self.length(rows_a, rows_b)
+        return lengths**self.power
+
+    def attach(
+        self, queries: np.ndarray, edge_points: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Edges from unseen points to their nearest points.
+
+        A query that is a training point gets exactly the coordinates it had in training.
+
+        Parameters
+        ----------
+        queries : ndarray of shape (M, F)
+        edge_points : ndarray of shape (M, G), optional
+            The queries, by default.
+
+        Returns
+        -------
+        indices : ndarray of shape (M, k + 1), int64
+            Nearest first.
+        lengths : ndarray of shape (M, k + 1)
+        """
+        indices = nearest_neighbors(self.points, queries, self.neighbors + 1)
+        if self.half_smoothed is not None:  # the last smoothing step, from the training points
+            edge_points = self.half_smoothed[indices].mean(1)
+        elif edge_points is None:
+            edge_points = queries
+        rows = np.repeat(np.arange(len(queries)), indices.shape[1])
+        lengths = self.lengths(edge_points, rows, self.edge_points, indices.ravel())
+        return indices, lengths.reshape(indices.shape)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything `restore` needs but the length, which is code."""
+        named = {
+            "points": self.points,
+            "neighbors": np.array(self.neighbors),
+            "power": np.array(self.power),
+        }
+        if self.edge_points is not self.points:
+            named["edge_points"] = self.edge_points
+        if self.half_smoothed is not None:
+            named["half_smoothed"] = self.half_smoothed
+        return named
+
+    @classmethod
+    def restore(cls, arrays: dict[str, np.ndarray], length: Length) -> Geometry:
+        """Rebuild from `arrays`."""
+        return cls(
+            points=arrays["points"],
+            neighbors=int(arrays["neighbors"]),
+            edge_points=arrays.get("edge_points", arrays["points"]),
+            length=length,
+            power=float(arrays["power"]),
+            half_smoothed=arrays.get("half_smoothed"),
+        )
+
+
+def smooth(geometry: Geometry, steps: int) -> Geometry:
+    """Measure edges on coordinates averaged over the neighbours, then whitened.
+
+    Each step replaces a point by the mean of itself and its k nearest: a low-pass filter of the
+    graph, after which edges see clusters instead of noise. The neighbours stay those of `points`.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    steps : int
+        At least 1.
+    """
+    n = len(geometry.points)
+    members = np.column_stack([np.arange(n), geometry.indices])
+    starts = np.arange(0, members.size + 1, members.shape[1])
+    weights = np.full(members.size, 1 / members.shape[1])
+    average = sparse.csr_matrix((weights, members.ravel(), starts), shape=(n, n))
+    before = after = geometry.edge_points.astype(np.float64)
+    for _ in range(steps):
+        before, after = after, average @ after
+    center = after.mean(0)
+    variances, axes = np.linalg.eigh((after - center).T @ (after - center) / n)
+    kept = variances > 1e-9 * variances.max()
+    whiten = axes[:, kept] / np.sqrt(variances[kept])
+    # Whitening is affine, so averages commute with it.
+    return replace(
+        geometry,
+        edge_points=(after - center) @ whiten,
+        half_smoothed=(before - center) @ whiten,
+    )
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An undirected, connected k-NN graph.
+
+    Attributes
+    ----------
+    matrix : csr_matrix of shape (N, N)
+        Symmetric edge lengths; a length of zero is a stored zero.
+    n_components : int
+        Connected components before they were joined by their nearest pairs.
+    joins : ndarray of shape (n_components - 1,)
+        Lengths of the edges that joined them.
+    """
+
+    matrix: sparse.csr_matrix
+    n_components: int
+    joins: np.ndarray
+
+
+def build_graph(geometry: Geometry) -> Graph:
+    """Join two points when either is among the other's k nearest; then join the components.
+
+    Warns
+    -----
+    UserWarning
+        The graph had several components: how many, and how long the joining edges are.
+    """
+    n, k = geometry.indices.shape
+    rows, columns = np.repeat(np.arange(n), k), geometry.indices.ravel()
+    low, high = np.minimum(rows, columns), np.maximum(rows, columns)
+    low, high = np.divmod(np.unique(low * n + high), n)
+    lengths = geometry.lengths(geometry.edge_points, low, geometry.edge_points, high)
+    count, component = connected_components(
+        sparse.coo_matrix((np.ones(len(low)), (low, high)), shape=(n, n)), directed=False
+    )
+    joins = np.empty(0)
+    if count > 1:
+        a, b = _nearest_pairs(geometry.points, component).T
+        joins = geometry.lengths(geometry.edge_points, a, geometry.edge_points, b)
+        warnings.warn(
+            f"the {k}-NN graph had {count} components; joined by their nearest pairs, by edges "
+            f"{joins.min():.3g} to {joins.max():.3g} long (median edge {np.median(lengths):.3g})",
+            stacklevel=3,
+        )
+        low, high = np.append(low, a), np.append(high, b)
+        lengths = np.append(lengths, joins)
+    both = (np.append(lengths, lengths), (np.append(low, high), np.append(high, low)))
+    return Graph(sparse.csr_matrix(both, shape=(n, n)), int(count), joins)
+
+
+def _nearest_pairs(points: np.ndarray, component: np.ndarray) -> np.ndarray:
+    """Edges (C − 1, 2) that join C components: each to what is nearest, until one is left."""
+    component = component.copy()
+    pairs = []
+    while (count := component.max() + 1) > 1:
+        sizes = np.bincount(component)
+        joined = []
+        for c in np.delete(np.arange(count), sizes.argmax()):
+            inside, outside = np.flatnonzero(component == c), np.flatnonzero(component != c)
+            nearest = outside[nearest_neighbors(points[outside], points[inside], 1)[:, 0]]
+            best = np.linalg.norm(points[inside] - points[nearest], axis=1).argmin()
+            joined.append((inside[best], nearest[best]))
+        links = sparse.coo_matrix(
+            (np.ones(len(joined)), component[np.array(joined)].T), shape=(count, count)
+        )
+        # Two components may have chosen one another: a spanning forest keeps one edge of a cycle.
+        pairs += _without_cycles(np.array(joined), component[np.array(joined)])
+        component = connected_components(links, directed=False)[1][component]
+    return np.array(pairs)
+
+
+def _without_cycles(pairs: np.ndarray, ends: np.ndarray) -> list[tuple[int, int]]:
+    from scipy.cluster.hierarchy import DisjointSet
+
+    forest = DisjointSet(np.unique(ends))
+    return [tuple(p) for p, (a, b) in zip(pairs, ends, strict=True) if forest.merge(a, b)]

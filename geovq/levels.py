@@ -1,0 +1,171 @@
+"""One level of a codebook: a partition of points, and the rule that encodes unseen ones.
+
+Points are (N, F) rows already scaled; `weights` (N, F) are the precisions of a weighted metric, or
+None. Every level has `vectors` (K, F), the codes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from geovq.graph import CHUNK, Geometry, Length, nearest_neighbors
+
+__all__ = ["GeodesicCells", "Level", "NearestCells", "VoteCells", "cell_means", "k_means"]
+
+
+def cell_means(
+    points: np.ndarray,
+    labels: np.ndarray,
+    fallback: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """(Weighted) mean of each cell, (K, F); an empty cell keeps its row of `fallback`."""
+    mass = np.ones_like(points) if weights is None else weights
+    total, sums = np.zeros((2, *fallback.shape))
+    np.add.at(total, labels, mass)
+    np.add.at(sums, labels, mass * points)
+    return np.where(total > 0, sums / np.where(total > 0, total, 1), fallback)
+
+
+def _nearest(points: np.ndarray, vectors: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """argmin_c Σ_d w_d (x_d − c_d)², (N,) int64."""
+    if weights is None:
+        return nearest_neighbors(vectors, points, 1)[:, 0]
+    # Σ w x² is the same for every code.
+    return (weights @ vectors.T**2 - 2 * (weights * points) @ vectors.T).argmin(1)
+
+
+def k_means(
+    points: np.ndarray, codes: int, seed: int, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Euclidean k-means, or with `weights` its precision-weighted form.
+
+    Returns
+    -------
+    labels : ndarray of shape (N,), int64
+    vectors : ndarray of shape (codes, F)
+    """
+    from sklearn.cluster import KMeans
+
+    kmeans = KMeans(codes, n_init=3, random_state=seed).fit(points)
+    labels, vectors = kmeans.labels_.astype(np.int64), kmeans.cluster_centers_
+    for _ in range(50 if weights is not None else 0):
+        vectors = cell_means(points, labels, vectors, weights)
+        found = _nearest(points, vectors, weights)
+        if (found == labels).all():
+            break
+        labels = found
+    return labels, vectors
+
+
+@dataclass
+class NearestCells:
+    """A point has the code of the nearest vector."""
+
+    vectors: np.ndarray
+
+    @classmethod
+    def fit(cls, points: np.ndarray, codes: int, seed: int, weights: np.ndarray | None) -> Self:
+        """Place the codes by k-means."""
+        return cls(k_means(points, codes, seed, weights)[1])
+
+    def encode(
+        self,
+        points: np.ndarray,
+        weights: np.ndarray | None = None,
+        edge_points: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """(N, F) → codes (N,), int64."""
+        return _nearest(points, self.vectors, weights)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything `restore` needs."""
+        return {"vectors": self.vectors}
+
+    @classmethod
+    def restore(cls, arrays: dict[str, np.ndarray], length: Length) -> Self:
+        """Rebuild from `arrays`."""
+        return cls(**arrays)
+
+
+@dataclass
+class VoteCells:
+    """A point has the code of the majority of its k nearest training points.
+
+    Of codes with equally many votes, the one whose voters are nearer wins.
+    """
+
+    vectors: np.ndarray
+    points: np.ndarray
+    labels: np.ndarray
+    neighbors: int
+
+    def encode(
+        self,
+        points: np.ndarray,
+        weights: np.ndarray | None = None,
+        edge_points: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """(N, F) → codes (N,), int64."""
+        voters = self.labels[nearest_neighbors(self.points, points, self.neighbors)]
+        k = voters.shape[1]
+        # Tie-breakers that together weigh less than one vote.
+        ballots = 1 + (k - np.arange(k)) / (k * (k + 1))
+        codes = np.empty(len(points), dtype=np.int64)
+        for start in range(0, len(points), CHUNK):
+            part = voters[start : start + CHUNK]
+            count = np.zeros((len(part), len(self.vectors)))
+            np.add.at(count, (np.arange(len(part))[:, None], part), ballots)
+            codes[start : start + CHUNK] = count.argmax(1)
+        return codes
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything `restore` needs."""
+        return dict(vars(self))
+
+    @classmethod
+    def restore(cls, arrays: dict[str, np.ndarray], length: Length) -> Self:
+        """Rebuild from `arrays`."""
+        return cls(**{**arrays, "neighbors": int(arrays["neighbors"])})
+
+
+@dataclass
+class GeodesicCells:
+    """A point has the code of the centre it reaches by the shortest path."""
+
+    vectors: np.ndarray
+    geometry: Geometry
+    labels: np.ndarray
+    distances: np.ndarray
+
+    def encode(
+        self,
+        points: np.ndarray,
+        weights: np.ndarray | None = None,
+        edge_points: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """(N, F) → codes (N,), int64: argmin_j length(x, x_j) + d(x_j, centre of x_j)."""
+        indices, lengths = self.geometry.attach(points, edge_points)
+        best = (lengths + self.distances[indices]).argmin(1)
+        return self.labels[indices[np.arange(len(points)), best]]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything `restore` needs."""
+        return {
+            "vectors": self.vectors,
+            "labels": self.labels,
+            "distances": self.distances,
+            **self.geometry.arrays(),
+        }
+
+    @classmethod
+    def restore(cls, arrays: dict[str, np.ndarray], length: Length) -> Self:
+        """Rebuild from `arrays`."""
+        own = {name: arrays.pop(name) for name in ("vectors", "labels", "distances")}
+        return cls(geometry=Geometry.restore(arrays, length), **own)
+
+
+Level = NearestCells | VoteCells | GeodesicCells

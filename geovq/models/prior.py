@@ -1,0 +1,116 @@
+"""The autoregressive prior: p(tokens) = Π_t p(token_t | token_<t), by a recurrent network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from geovq.errors import InputError
+
+__all__ = ["Prior"]
+
+
+class Prior(nn.Module):
+    """GRU or LSTM over an image's tokens.
+
+    Each position has a vocabulary of its own (a code of the second residual level is another
+    thing than a code of the first), so token c of position t is symbol c + Σ_{s<t} K_s, and only
+    the symbols of position t have probability there.
+
+    Parameters
+    ----------
+    vocabulary : sequence of int of length T
+        Codes at each position.
+    cell : {'gru', 'lstm'}
+    embed_dim, hidden_dim : int
+    context : int
+        The longest sequence the position embedding holds; at least T.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Sequence[int],
+        cell: str = "gru",
+        embed_dim: int = 64,
+        hidden_dim: int = 128,
+        context: int = 32,
+    ) -> None:
+        super().__init__()
+        if context < len(vocabulary):
+            raise InputError(f"context = {context}; allowed: at least {len(vocabulary)} tokens")
+        self.config: dict[str, Any] = {
+            "vocabulary": list(vocabulary),
+            "cell": cell,
+            "embed_dim": embed_dim,
+            "hidden_dim": hidden_dim,
+            "context": context,
+        }
+        self.vocabulary = tuple(vocabulary)
+        symbols = sum(vocabulary)
+        self.embedding = nn.Embedding(symbols + 1, embed_dim)  # the last symbol begins a sequence
+        self.position = nn.Embedding(context, embed_dim)
+        recurrent = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
+        self.recurrent = recurrent(embed_dim, hidden_dim, batch_first=True)
+        self.head = nn.Linear(hidden_dim, symbols)
+        sizes = torch.tensor(self.vocabulary)
+        self.offsets: Tensor
+        self.foreign: Tensor
+        self.register_buffer("offsets", sizes.cumsum(0) - sizes, persistent=False)
+        owner = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+        foreign = owner[None, :] != torch.arange(len(sizes))[:, None]  # (T, symbols)
+        self.register_buffer("foreign", foreign, persistent=False)
+
+    def _step(self, symbols: Tensor, first: int, state: Any) -> tuple[Tensor, Any]:
+        """Log-probabilities (N, L, symbols) of positions first, first + 1, ..., first + L − 1."""
+        positions = torch.arange(first, first + symbols.shape[1], device=symbols.device)
+        inputs = self.embedding(symbols) + self.position(positions)
+        hidden, state = self.recurrent(inputs, state)
+        logits = self.head(hidden).masked_fill(self.foreign[positions], -torch.inf)
+        return logits.log_softmax(-1), state
+
+    def _begin(self, count: int) -> Tensor:
+        return self.offsets.new_full((count, 1), sum(self.vocabulary))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Log-probability of every token given those before it.
+
+        Parameters
+        ----------
+        tokens : Tensor of shape (N, T), int64
+
+        Returns
+        -------
+        Tensor of shape (N, T), nats
+        """
+        symbols = tokens + self.offsets
+        inputs = torch.cat([self._begin(len(tokens)), symbols[:, :-1]], 1)
+        log_probabilities, _ = self._step(inputs, 0, None)
+        return log_probabilities.gather(2, symbols[:, :, None])[:, :, 0]
+
+    @torch.no_grad()
+    def sample(
+        self, count: int, *, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw token sequences, one recurrent step a token.
+
+        Parameters
+        ----------
+        count : int
+        temperature : float
+            Logits are divided by it: below 1 the likely tokens gain.
+        generator : torch.Generator, optional
+
+        Returns
+        -------
+        Tensor of shape (count, T), int64
+        """
+        symbol, state, drawn = self._begin(count), None, []
+        for position in range(len(self.vocabulary)):
+            log_probabilities, state = self._step(symbol, position, state)
+            probabilities = (log_probabilities[:, 0] / temperature).softmax(-1)
+            symbol = torch.multinomial(probabilities, 1, generator=generator)
+            drawn.append(symbol)
+        return torch.cat(drawn, 1) - self.offsets

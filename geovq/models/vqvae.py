@@ -1,0 +1,193 @@
+"""VQ-VAE, the end-to-end baseline (van den Oord et al. 2017, https://arxiv.org/abs/1711.00937)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from geovq.models.vae import bernoulli_nll, check_images, decoder, encoder
+
+__all__ = ["VQVAE"]
+
+
+class VQVAE(nn.Module):
+    """The VAE's encoder and decoder with T codebooks between them.
+
+    Loss of an image, in nats plus squared distances summed over dimensions (not averaged):
+    −log p(x | z_q) + Σ_t ‖sg[r_t] − e_t‖² + β Σ_t ‖r_t − sg[e_t]‖², where r_t is what level t
+    quantises (the residual of the levels before it, or the t-th chunk of dimensions) and e_t its
+    nearest code. With `codebook_update='ema'` the middle term is replaced by moving averages of
+    the cells' means (appendix A.1 of the paper).
+
+    Parameters
+    ----------
+    image_shape : (int, int)
+    latent_dim : int
+        D.
+    hidden : sequence of int
+    vocabulary : sequence of int of length T
+        Codes at each position.
+    layout : {'residual', 'product'}
+        Levels over all D dimensions, or T chunks of D/T dimensions.
+    commitment : float
+        β.
+    codebook_update : {'gradient', 'ema'}
+    decay : float
+        Of the moving averages.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        latent_dim: int,
+        hidden: Sequence[int],
+        vocabulary: Sequence[int],
+        layout: str = "residual",
+        commitment: float = 0.25,
+        codebook_update: str = "gradient",
+        decay: float = 0.99,
+    ) -> None:
+        super().__init__()
+        self.config: dict[str, Any] = {
+            "image_shape": list(image_shape),
+            "latent_dim": latent_dim,
+            "hidden": list(hidden),
+            "vocabulary": list(vocabulary),
+            "layout": layout,
+            "commitment": commitment,
+            "codebook_update": codebook_update,
+            "decay": decay,
+        }
+        height, width = image_shape
+        self.image_shape = (height, width)
+        self.vocabulary = tuple(vocabulary)
+        self.residual = layout == "residual"
+        self.commitment = commitment
+        self.ema = codebook_update == "ema"
+        self.decay = decay
+        self.encoder = encoder(self.image_shape, hidden, latent_dim)
+        self.decoder = decoder(latent_dim, hidden, self.image_shape)
+        width = latent_dim if self.residual else latent_dim // len(self.vocabulary)
+        self.codebooks = nn.ParameterList(
+            nn.Parameter(torch.randn(codes, width), requires_grad=not self.ema)
+            for codes in self.vocabulary
+        )
+        # Moving counts of each code, and whether the codebooks have been placed.
+        self.counts = nn.ParameterList(
+            nn.Parameter(torch.ones(codes), requires_grad=False) for codes in self.vocabulary
+        )
+        self.quantizing = True
+
+    def quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Nearest codes, level by level.
+
+        Parameters
+        ----------
+        latents : Tensor of shape (N, D)
+
+        Returns
+        -------
+        tokens : Tensor of shape (N, T), int64
+        quantized : Tensor of shape (N, D)
+        codebook_loss, commitment_loss : Tensor of shape (N,)
+            Squared distances, summed over levels and dimensions.
+        """
+        tokens, found = [], []
+        codebook_loss = commitment_loss = latents.new_zeros(len(latents))
+        residual = latents
+        chunks = latents.chunk(len(self.vocabulary), dim=1)
+        for level, codebook in enumerate(self.codebooks):
+            target = residual if self.residual else chunks[level]
+            with torch.no_grad():
+                token = torch.cdist(target, codebook).argmin(1)
+                if self.ema and self.training:
+                    self._move(level, target, token)
+            vectors = codebook[token]
+            codebook_loss = codebook_loss + (target.detach() - vectors).square().sum(1)
+            commitment_loss = commitment_loss + (target - vectors.detach()).square().sum(1)
+            residual = residual - vectors.detach() if self.residual else residual
+            tokens.append(token)
+            found.append(vectors)
+        quantized = sum(found, torch.zeros(())) if self.residual else torch.cat(found, 1)
+        return torch.stack(tokens, 1), quantized, codebook_loss, commitment_loss
+
+    def _move(self, level: int, target: Tensor, token: Tensor) -> None:
+        """One step of the codes towards the means of their cells."""
+        codebook, counts = self.codebooks[level], self.counts[level]
+        members = F.one_hot(token, len(codebook)).to(target.dtype)
+        sums = codebook * counts[:, None]
+        counts.lerp_(members.sum(0), 1 - self.decay)
+        sums.lerp_(members.T @ target, 1 - self.decay)
+        # A code that nothing chose keeps its place while its count fades.
+        codebook.copy_(sums / counts.clamp_min(1e-5)[:, None])
+
+    @torch.no_grad()
+    def place_codes(self, images: Tensor, seed: int = 0, most: int = 20_000) -> None:
+        """Put each level's codes at the k-means centres of what it will quantise.
+
+        Parameters
+        ----------
+        images : Tensor of shape (N, H, W)
+            The first `most` are used. With fewer distinct images than codes, the codes left over
+            are drawn from the images' own latents with a little noise.
+        seed : int
+        """
+        from sklearn.cluster import KMeans
+
+        latents = self.encoder(images[:most])
+        residual = latents
+        for level, codebook in enumerate(self.codebooks):
+            target = residual if self.residual else latents.chunk(len(self.vocabulary), 1)[level]
+            points = target.cpu().numpy()
+            distinct = len(np.unique(points, axis=0))
+            kmeans = KMeans(min(len(codebook), distinct), n_init=1, random_state=seed).fit(points)
+            centers = kmeans.cluster_centers_
+            if distinct < len(codebook):
+                generator = np.random.default_rng(seed)
+                spare = generator.choice(points, len(codebook) - distinct)
+                spare = spare + 0.01 * points.std() * generator.standard_normal(spare.shape)
+                centers = np.concatenate([centers, spare])
+            codebook.copy_(torch.from_numpy(centers).to(codebook))
+            share = np.bincount(kmeans.labels_, minlength=len(codebook)) / len(points)
+            self.counts[level].copy_(torch.from_numpy(share * 128 + 1e-3))
+            if self.residual:
+                residual = residual - codebook[torch.cdist(residual, codebook).argmin(1)]
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(N, H, W) → tokens (N, T), int64."""
+        check_images(images, self.image_shape)
+        return self.quantize(self.encoder(images))[0]
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Tokens (N, T) → logits (N, H, W)."""
+        vectors = [codebook[tokens[:, t]] for t, codebook in enumerate(self.codebooks)]
+        latents = torch.stack(vectors).sum(0) if self.residual else torch.cat(vectors, 1)
+        return self.decoder(latents)
+
+    @torch.no_grad()
+    def prototypes(self) -> Tensor:
+        """Logits (K, H, W) of the first position's codes, all other positions left out."""
+        first = self.codebooks[0]
+        return self.decoder(F.pad(first, (0, self.config["latent_dim"] - first.shape[1])))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruction and codebook terms of the loss, each (N,).
+
+        While `quantizing` is false the latents pass as they are: the warm-up before the codes are
+        placed.
+        """
+        latents = self.encoder(images)
+        if not self.quantizing:
+            return bernoulli_nll(self.decoder(latents), images), latents.new_zeros(len(latents))
+        _, quantized, codebook_loss, commitment_loss = self.quantize(latents)
+        # Straight-through: the decoder's gradient reaches the encoder unchanged.
+        logits = self.decoder(latents + (quantized - latents).detach())
+        penalty = self.commitment * commitment_loss
+        if not self.ema:
+            penalty = penalty + codebook_loss
+        return bernoulli_nll(logits, images), penalty

@@ -1,0 +1,313 @@
+"""Latents ↔ tokens: post-hoc vector quantisation of a trained VAE's posterior means."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from geovq.errors import InputError
+from geovq.geodesic_kmeans import GeodesicKMeans
+from geovq.latent_metrics import METRICS, Decode, Latents
+from geovq.levels import GeodesicCells, Level, NearestCells, VoteCells, cell_means, k_means
+from geovq.store import load_npz, save_npz
+
+__all__ = ["GeodesicQuantizer", "balanced_chunks"]
+
+
+def balanced_chunks(kl: np.ndarray, chunks: int) -> list[np.ndarray]:
+    """Cut D dimensions into equal chunks of nearly equal KL.
+
+    The largest KL goes, one after another, to the chunk with the least so far that has room.
+
+    Parameters
+    ----------
+    kl : ndarray of shape (D,)
+        KL to the prior of each dimension, in nats.
+    chunks : int
+        A divisor of D.
+
+    Returns
+    -------
+    list of ndarray of shape (D / chunks,), int64
+    """
+    members: list[list[int]] = [[] for _ in range(chunks)]
+    for dimension in np.argsort(-kl, kind="stable"):
+        free = [c for c in members if len(c) < len(kl) // chunks]
+        min(free, key=lambda c: kl[c].sum()).append(int(dimension))
+    return [np.sort(c) for c in members]
+
+
+class GeodesicQuantizer(BaseEstimator):
+    """Tokens for the latents of a VAE that is already trained.
+
+    With the residual layout the first of T levels is a partition of the latents by
+    `GeodesicKMeans`, the others are k-means on what is left over. With the product layout each of
+    T chunks of dimensions is partitioned by `GeodesicKMeans`. Codes are the means of their cells
+    (never the medoids), and training latents are encoded by the same rule as unseen ones.
+
+    Parameters
+    ----------
+    codes : int
+        K, codes at each position.
+    tokens : int
+        T, positions. The rate is Σ_t log2 K_t bits an image.
+    first_codes : int, optional
+        Codes of the first residual level.
+    layout : {'residual', 'product'}
+    metric : {'precision', 'euclidean', 'fisher', 'pullback'}
+        See `geovq.latent_metrics`.
+    neighbors : int
+        k of the k-NN graph and of the vote.
+    smoothing, edge_power
+        As in `GeodesicKMeans`.
+    assignment : {'vote', 'geodesic'}
+        How latents get the code of a geodesic partition: by the majority of their k nearest
+        training latents, or by the shortest path to a centre.
+    clustering : {'geodesic', 'euclidean'}
+        `euclidean` partitions by k-means instead, all else equal: the ablation. Its vote is the
+        same; in place of the shortest path it takes the nearest code.
+    random_state : int
+
+    Attributes
+    ----------
+    chunks_ : list of ndarray
+        Dimensions each level sees.
+    levels_ : list of Level
+    scale_ : ndarray of shape (D,)
+        What latents are multiplied by before anything else.
+    """
+
+    def __init__(
+        self,
+        codes: int = 64,
+        tokens: int = 1,
+        *,
+        first_codes: int | None = None,
+        layout: str = "residual",
+        metric: str = "precision",
+        neighbors: int = 10,
+        smoothing: int = 0,
+        edge_power: float = 1.0,
+        assignment: str = "vote",
+        clustering: str = "geodesic",
+        random_state: int = 0,
+    ) -> None:
+        self.codes = codes
+        self.tokens = tokens
+        self.first_codes = first_codes
+        self.layout = layout
+        self.metric = metric
+        self.neighbors = neighbors
+        self.smoothing = smoothing
+        self.edge_power = edge_power
+        self.assignment = assignment
+        self.clustering = clustering
+        self.random_state = random_state
+
+    @property
+    def vocabulary(self) -> tuple[int, ...]:
+        """Codes at each position, (T,)."""
+        return (self.first_codes or self.codes, *[self.codes] * (self.tokens - 1))
+
+    def fit(
+        self,
+        means: np.ndarray,
+        log_variances: np.ndarray | None = None,
+        decode: Decode | None = None,
+    ) -> GeodesicQuantizer:
+        """Build the codebooks from the training latents.
+
+        Parameters
+        ----------
+        means : ndarray of shape (N, D)
+            Posterior means.
+        log_variances : ndarray of shape (N, D), optional
+            Of the posteriors. All metrics but `euclidean` need them, and so does the product
+            layout, which balances its chunks by KL.
+        decode : callable, optional
+            (M, D) latents → (M, P) expected pixels. The pull-back metric needs it.
+
+        Raises
+        ------
+        InputError
+            A parameter has a value that is not allowed, or does not fit the data.
+        """
+        latents = self._checked(means, log_variances)
+        self._check_parameters(*latents.means.shape)
+        metric = METRICS[self.metric]
+        self.scale_ = metric.scale(latents)
+        self.chunks_ = [np.arange(latents.means.shape[1])] * self.tokens
+        if self.layout == "product":
+            kl = 0.5 * (latents.means**2 + latents.variances - np.log(latents.variances) - 1)
+            self.chunks_ = balanced_chunks(kl.mean(0), self.tokens)
+        points, weights = self._scaled(latents)
+        self.levels_: list[Level] = []
+        for position, (codes, chunk) in enumerate(zip(self.vocabulary, self.chunks_, strict=True)):
+            part, weight = points[:, chunk], None if weights is None else weights[:, chunk]
+            level: Level
+            edge_points = None
+            if self._is_partition(position):
+                edge_points = metric.edge_points(latents, chunk, decode)
+                level = self._partition(codes, part, weight, edge_points)
+            else:
+                level = NearestCells.fit(part, codes, self.random_state, weight)
+            tokens = level.encode(part, weight, edge_points)
+            # Cell means under the very rule that unseen latents will meet.
+            level.vectors = cell_means(part, tokens, level.vectors, weight)
+            if self.layout == "residual":
+                points = points - level.vectors[tokens]
+            self.levels_.append(level)
+        return self
+
+    def encode(
+        self,
+        means: np.ndarray,
+        log_variances: np.ndarray | None = None,
+        decode: Decode | None = None,
+    ) -> np.ndarray:
+        """Latents → tokens (N, T), int64; arguments as in `fit`."""
+        check_is_fitted(self)
+        latents = self._checked(means, log_variances)
+        points, weights = self._scaled(latents)
+        tokens = np.empty((len(points), self.tokens), dtype=np.int64)
+        for position, (level, chunk) in enumerate(zip(self.levels_, self.chunks_, strict=True)):
+            edge_points = None
+            if isinstance(level, GeodesicCells):
+                edge_points = METRICS[self.metric].edge_points(latents, chunk, decode)
+            weight = None if weights is None else weights[:, chunk]
+            tokens[:, position] = level.encode(points[:, chunk], weight, edge_points)
+            if self.layout == "residual":
+                points = points - level.vectors[tokens[:, position]]
+        return tokens
+
+    def decode(self, tokens: np.ndarray) -> np.ndarray:
+        """Tokens (N, T) → latents (N, D): the sum, or the concatenation, of their codes."""
+        check_is_fitted(self)
+        latents = np.zeros((len(tokens), len(self.scale_)))
+        for position, (level, chunk) in enumerate(zip(self.levels_, self.chunks_, strict=True)):
+            latents[:, chunk] += level.vectors[tokens[:, position]]
+        return latents / self.scale_
+
+    def prototypes(self) -> np.ndarray:
+        """Latents (K, D) of the first position's codes, all other positions left out."""
+        check_is_fitted(self)
+        latents = np.zeros((self.vocabulary[0], len(self.scale_)))
+        latents[:, self.chunks_[0]] = self.levels_[0].vectors
+        return latents / self.scale_
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write parameters and codebooks to one npz file."""
+        check_is_fitted(self)
+        named = {"parameters": np.array(json.dumps(self.get_params())), "scale": self.scale_}
+        for position, (level, chunk) in enumerate(zip(self.levels_, self.chunks_, strict=True)):
+            named[f"{position}/chunk"] = chunk
+            for name, array in level.arrays().items():
+                named[f"{position}/{type(level).__name__}/{name}"] = array
+        save_npz(path, **named)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> GeodesicQuantizer:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            The file is absent, truncated, or another kind of file.
+        """
+        named = load_npz(path, "parameters", "scale")
+        quantizer = cls(**json.loads(str(named["parameters"])))
+        quantizer.scale_ = named["scale"]
+        quantizer.chunks_, quantizer.levels_ = [], []
+        for position in range(quantizer.tokens):
+            quantizer.chunks_.append(named[f"{position}/chunk"])
+            for kind in (NearestCells, VoteCells, GeodesicCells):
+                prefix = f"{position}/{kind.__name__}/"
+                arrays = {n.removeprefix(prefix): named[n] for n in named if n.startswith(prefix)}
+                if arrays:
+                    length = METRICS[quantizer.metric].length
+                    quantizer.levels_.append(kind.restore(arrays, length))
+        return quantizer
+
+    def _is_partition(self, position: int) -> bool:
+        return position == 0 or self.layout == "product"
+
+    def _partition(
+        self,
+        codes: int,
+        points: np.ndarray,
+        weights: np.ndarray | None,
+        edge_points: np.ndarray | None,
+    ) -> Level:
+        """Divide the points by geodesic or Euclidean k-means, with the rule for unseen ones."""
+        if self.clustering == "euclidean":
+            labels, vectors = k_means(points, codes, self.random_state, weights)
+            if self.assignment == "geodesic":
+                return NearestCells(vectors)
+            return VoteCells(vectors, points, labels, self.neighbors)
+        kmeans = GeodesicKMeans(
+            codes,
+            n_neighbors=self.neighbors,
+            metric=METRICS[self.metric].length,
+            edge_power=self.edge_power,
+            smoothing=self.smoothing,
+            random_state=self.random_state,
+        ).fit(points, edge_points=edge_points)
+        vectors = cell_means(points, kmeans.labels_, kmeans.cluster_centers_, weights)
+        if self.assignment == "geodesic":
+            return GeodesicCells(
+                vectors, kmeans.geometry_, kmeans.node_labels_, kmeans.node_distances_
+            )
+        return VoteCells(vectors, points, kmeans.labels_, self.neighbors)
+
+    def _scaled(self, latents: Latents) -> tuple[np.ndarray, np.ndarray | None]:
+        """Points to quantise, and what a weighted metric weighs them with; both (N, D)."""
+        points = latents.means * self.scale_
+        if not METRICS[self.metric].weighted:
+            return points, None
+        return points, 1 / (latents.variances * self.scale_**2)
+
+    def _checked(self, means: np.ndarray, log_variances: np.ndarray | None) -> Latents:
+        for name, array in (("means", means), ("log_variances", log_variances)):
+            if array is None:
+                continue
+            if array.ndim != 2 or array.shape != means.shape or not np.isfinite(array).all():
+                raise InputError(
+                    f"{name} of shape {array.shape}; allowed: finite, (N, D), "
+                    "the same for means and log_variances"
+                )
+            if hasattr(self, "scale_") and array.shape[1] != len(self.scale_):
+                raise InputError(f"{name} of shape {array.shape}; allowed: (N, {len(self.scale_)})")
+        double = None if log_variances is None else log_variances.astype(np.float64)
+        return Latents(means.astype(np.float64), double)
+
+    def _check_parameters(self, n: int, dimensions: int) -> None:
+        allowed = {
+            "layout": ("residual", "product"),
+            "metric": tuple(METRICS),
+            "assignment": ("vote", "geodesic"),
+            "clustering": ("geodesic", "euclidean"),
+        }
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise InputError(f"{name} = {getattr(self, name)!r}; allowed: {', '.join(values)}")
+        if self.tokens < 1:
+            raise InputError(f"tokens = {self.tokens}; allowed: at least 1")
+        if self.layout == "product" and dimensions % self.tokens:
+            raise InputError(
+                f"tokens = {self.tokens}: the product layout cuts latent_dim = {dimensions} into "
+                "that many equal chunks; allowed: its divisors"
+            )
+        for name in ("codes", "first_codes"):
+            value = getattr(self, name)
+            if value is not None and not 2 <= value <= n:
+                raise InputError(f"{name} = {value}; allowed: 2 to the number of latents, {n}")
+        if not 1 <= self.neighbors < n:
+            raise InputError(
+                f"neighbors = {self.neighbors}; allowed: 1 to {n - 1}, fewer than the {n} latents"
+            )
+        if self.smoothing and self.metric in ("fisher", "pullback"):
+            raise InputError(f"smoothing = {self.smoothing}; allowed with metric {self.metric}: 0")

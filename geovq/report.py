@@ -1,0 +1,103 @@
+"""The results table, for the terminal and for Markdown: `python -m geovq.report FILE [MORE]`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+__all__ = ["NAMES", "remarks", "table"]
+
+NAMES = {
+    "vae": "VAE (continuous)",
+    "geodesic": "geodesic codes",
+    "euclidean": "Euclidean codes",
+    "vqvae": "VQ-VAE",
+}
+
+COLUMNS = {
+    "bits_per_image": ("bits", ".0f"),
+    "bce": ("bce", ".1f"),
+    "code_length": ("+ code", ".1f"),
+    "total": ("= total", ".1f"),
+    "codes_used": ("codes used", ".1f"),
+    "perplexity": ("perplexity", ".1f"),
+    "ar_bits_per_token": ("bits/token", ".2f"),
+    "marginal_bits_per_token": ("(marginal)", ".2f"),
+    "purity": ("purity", ".3f"),
+    "recognition": ("recognition", ".3f"),
+    "psnr": ("PSNR", ".1f"),
+    "frechet_reconstructions": ("Fréchet rec.", ".1f"),
+    "frechet_samples": ("samples", ".1f"),
+}
+
+Scores = Mapping[str, Mapping[str, Any]]
+
+
+def _cell(row: Mapping[str, Any], key: str, form: str) -> str:
+    value = row.get(key)
+    return "" if value is None else format(value, form)
+
+
+def table(scores: Scores, style: str = "simple") -> str:
+    """Rows of `metrics/evaluate.json` side by side.
+
+    Parameters
+    ----------
+    scores : mapping
+        The parsed file.
+    style : str
+        A table format of tabulate: 'simple' for a terminal, 'github' for Markdown.
+    """
+    rows = []
+    for model, name in NAMES.items():
+        # The VAE's KL is its code length; samples come from its own prior.
+        own = {"code_length": "kl", "frechet_samples": "frechet_prior"} if model == "vae" else {}
+        row = scores[model]
+        rows.append(
+            [name, *(_cell(row, own.get(key, key), form) for key, (_, form) in COLUMNS.items())]
+        )
+    headers = ["", *(title for title, _ in COLUMNS.values())]
+    align = ["left", *["right"] * len(COLUMNS)]
+    return tabulate(rows, headers, tablefmt=style, disable_numparse=True, colalign=align)
+
+
+def constants(scores: Scores) -> str:
+    """One line on the data set: the ends of every scale of the table."""
+    data = scores["data"]
+    parts = [
+        f"{data['dataset']}: {data['test_images']} test images",
+        f"bce between {data['pixel_entropy']:.1f} (pixel entropy) and "
+        f"{data['mean_image_bce']:.1f} (mean image)",
+    ]
+    if data["recognition"] is not None:
+        parts.append(f"recognition of originals {data['recognition']:.3f}")
+        parts.append(f"Fréchet floor {data['frechet_floor']:.1f} (real against real)")
+    return "; ".join(parts)
+
+
+def remarks(scores: Scores) -> list[str]:
+    """What a reader has to know before comparing rows."""
+    rates = {NAMES[n]: scores[n]["bits_per_image"] for n in NAMES if n != "vae"}
+    if len(set(rates.values())) == 1:
+        return []
+    listed = ", ".join(f"{name} {bits:g}" for name, bits in rates.items())
+    return [f"rates differ ({listed} bits an image): rows of unequal rate do not compare"]
+
+
+def main(path: str) -> None:
+    """Print the table of one run and say where to look."""
+    scores = json.loads(Path(path).read_text())
+    print(f"\n{constants(scores)}\nnats per image unless the column says otherwise\n")
+    print(table(scores))
+    for remark in remarks(scores):
+        print(f"\nwarning: {remark}")
+    print(f"\nfigures:  {path}\npictures: {Path('plots/images').resolve()}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

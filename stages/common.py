@@ -1,0 +1,79 @@
+"""What the stages share: where files are, parameters in, errors out, training curves."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geovq.errors import InputError
+from geovq.params import Params, load_params
+
+if TYPE_CHECKING:
+    from geovq.tokenizer import PostHocTokenizer, Tokenizer
+
+__all__ = ["TOKENIZERS", "curves", "load_tokenizer", "posthoc_tokenizer", "run"]
+
+POSTHOC = ("geodesic", "euclidean")
+TOKENIZERS = (*POSTHOC, "vqvae")
+
+IMAGES = Path("data/images.npz")
+LATENTS = Path("data/latents.npz")
+MODELS = Path("data/models")
+CODEBOOKS = Path("data/codebooks")
+TOKENS = Path("data/tokens")
+METRICS = Path("metrics")
+PLOTS = Path("plots")
+PICTURES = PLOTS / "images"
+
+
+def run(stage: Callable[[Params], None]) -> None:
+    """Run a stage; bad input ends it with a message and status 1, not with a traceback."""
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
+    try:
+        stage(load_params("params.yaml"))
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+@contextmanager
+def curves(name: str) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """Give a logger of live training curves, written to `plots/NAME` as training goes."""
+    from dvclive import Live
+
+    # Without these two settings DVCLive rewrites dvc.yaml and commits an experiment of its own.
+    with Live(str(PLOTS / name), dvcyaml=None, save_dvc_exp=False) as live:
+
+        def log(step: int, values: dict[str, float]) -> None:
+            live.step = step
+            for key, value in values.items():
+                live.log_metric(key, value)
+            live.make_summary()
+
+        yield log
+
+
+def posthoc_tokenizer(name: str) -> PostHocTokenizer:
+    """The trained VAE with the quantiser NAME."""
+    from geovq.models import VAE
+    from geovq.quantizer import GeodesicQuantizer
+    from geovq.store import load_module
+    from geovq.tokenizer import PostHocTokenizer
+    from geovq.training import best_device
+
+    vae = load_module(MODELS / "vae.safetensors", VAE).to(best_device())
+    return PostHocTokenizer(vae, GeodesicQuantizer.load(CODEBOOKS / f"{name}.npz"))
+
+
+def load_tokenizer(name: str) -> Tokenizer:
+    """One of `TOKENIZERS`, from its files."""
+    from geovq.models import VQVAE
+    from geovq.store import load_module
+    from geovq.training import best_device
+
+    if name in POSTHOC:
+        return posthoc_tokenizer(name)
+    return load_module(MODELS / f"{name}.safetensors", VQVAE).to(best_device())

@@ -1,0 +1,160 @@
+"""Everything → the results table and the pictures."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geovq import figures
+from geovq.data import Images
+from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
+from geovq.models import VAE, Classifier, Prior
+from geovq.params import Params
+from geovq.report import NAMES, remarks
+from geovq.store import load_module, load_npz, save_figure, save_json
+from geovq.tokenizer import Tokenizer
+from geovq.training import as_pixels, best_device, in_batches
+from stages.common import (
+    IMAGES,
+    LATENTS,
+    METRICS,
+    MODELS,
+    PICTURES,
+    PLOTS,
+    TOKENIZERS,
+    TOKENS,
+    load_tokenizer,
+    run,
+)
+
+SHOWN = 12  # images a row
+MAPPED = 2000  # points of the latent map
+
+
+def main(params: Params) -> None:
+    device = best_device()
+    images = Images.load(IMAGES)
+    train, test = as_pixels(images.train.images), as_pixels(images.test.images)
+    labels = images.test.labels
+    vae = load_module(MODELS / "vae.safetensors", VAE).to(device)
+    classifier = load_module(MODELS / "classifier.safetensors", Classifier).to(device)
+    judge = Judge(
+        classifier if classifier.config["classes"] > 1 else None,
+        test,
+        None if labels is None else torch.from_numpy(labels),
+    )
+    tokenizers = {name: load_tokenizer(name) for name in TOKENIZERS}
+    priors = {
+        name: load_module(MODELS / f"ar_{name}.safetensors", Prior).to(device)
+        for name in TOKENIZERS
+    }
+    tokens = {name: load_npz(TOKENS / f"{name}.npz", "train", "test") for name in TOKENIZERS}
+
+    scores = {
+        "data": score_data(params.prepare.dataset, train, test, judge),
+        "vae": score_vae(vae, test, judge, params.seed),
+    }
+    for name, tokenizer in tokenizers.items():
+        scores[name] = score_tokenizer(
+            tokenizer,
+            priors[name],
+            test,
+            torch.from_numpy(tokens[name]["train"]),
+            torch.from_numpy(tokens[name]["test"]),
+            judge,
+            temperature=params.evaluate.temperature,
+            seed=params.seed,
+        )
+    for remark in remarks(scores):
+        print(f"warning: {remark}")
+
+    codes = {name: torch.from_numpy(tokens[name]["test"]) for name in TOKENIZERS}
+    draw_reconstructions(vae, tokenizers, codes, test)
+    draw_samples(vae, tokenizers, priors, params)
+    draw_codes(tokenizers, codes)
+    draw_map(codes, labels, params.seed)
+    draw_curves()
+    save_json(METRICS / "evaluate.json", scores)
+
+
+def pixels(decode: Callable[[Tensor], Tensor], codes: Tensor) -> np.ndarray:
+    """Expected pixels (N, H, W) of tokens or latents."""
+    return in_batches(lambda batch: decode(batch).sigmoid(), codes)[0].numpy()
+
+
+def draw_reconstructions(
+    vae: VAE, tokenizers: dict[str, Tokenizer], codes: dict[str, Tensor], test: Tensor
+) -> None:
+    few = torch.linspace(0, len(test) - 1, SHOWN).long()
+    rows = {
+        "originals": test[few].numpy(),
+        f"{NAMES['vae']}: decoded posterior means": pixels(
+            lambda batch: vae.decode(vae.encode(batch)[0]), test[few]
+        ),
+    }
+    for name, tokenizer in tokenizers.items():
+        rows[NAMES[name]] = pixels(tokenizer.decode, codes[name][few])
+    save_figure(PICTURES / "reconstructions.png", figures.image_rows(rows, SHOWN))
+
+
+def draw_samples(
+    vae: VAE, tokenizers: dict[str, Tokenizer], priors: dict[str, Prior], params: Params
+) -> None:
+    device, count = best_device(), 2 * SHOWN
+    generator = torch.Generator(device).manual_seed(params.seed)
+    latents = torch.randn(count, vae.latent_dim, generator=generator, device=device)
+    rows = {f"{NAMES['vae']}: its standard normal prior": pixels(vae.decode, latents)}
+    temperature = params.evaluate.temperature
+    for name, tokenizer in tokenizers.items():
+        drawn = priors[name].sample(count, temperature=temperature, generator=generator)
+        title = f"{NAMES[name]}: autoregressive prior, temperature {temperature:g}"
+        rows[title] = pixels(tokenizer.decode, drawn)
+    save_figure(PICTURES / "samples.png", figures.image_rows(rows, SHOWN))
+
+
+def draw_codes(tokenizers: dict[str, Tokenizer], codes: dict[str, Tensor]) -> None:
+    usage, prototypes = {}, {}
+    for name, tokenizer in tokenizers.items():
+        title = NAMES[name]
+        usage[title] = np.bincount(codes[name][:, 0], minlength=tokenizer.vocabulary[0])
+        prototypes[title] = tokenizer.prototypes().detach().sigmoid().cpu().numpy()
+    save_figure(PICTURES / "codebooks.png", figures.codebooks(prototypes, usage))
+    save_figure(PICTURES / "code_usage.png", figures.usage(usage))
+
+
+def draw_map(codes: dict[str, Tensor], labels: np.ndarray | None, seed: int) -> None:
+    means = load_npz(LATENTS, "test_means")["test_means"][:MAPPED]
+    colorings = {} if labels is None else {"class": labels[:MAPPED]}
+    for name in TOKENIZERS:
+        colorings[f"first code, {NAMES[name]}"] = codes[name][:MAPPED, 0].numpy()
+    places = figures.embed(means, seed)
+    save_figure(PICTURES / "latent_map.png", figures.latent_map(places, colorings))
+
+
+def draw_curves() -> None:
+    panels = {
+        NAMES["vae"]: series("train_vae"),
+        NAMES["vqvae"]: series("train_vqvae"),
+        "priors, validation": {
+            NAMES[name]: series(f"train_ar_{name}")["validation"] for name in TOKENIZERS
+        },
+    }
+    save_figure(PICTURES / "training_curves.png", figures.curves(panels))
+
+
+def series(name: str) -> dict[str, tuple[list[float], list[float]]]:
+    """The curves that a training stage logged: name → (steps, values)."""
+    return {curve: read_curve(PLOTS / name, curve) for curve in ("train", "validation")}
+
+
+def read_curve(folder: Path, curve: str) -> tuple[list[float], list[float]]:
+    with open(folder / "plots" / "metrics" / f"{curve}.tsv", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    return [float(row["step"]) for row in rows], [float(row[curve]) for row in rows]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,44 @@
+"""Posteriors → codebooks and tokens of the geodesic quantiser and its Euclidean twin."""
+
+from geovq.data import Images
+from geovq.evaluation.distortion import bce
+from geovq.models import VAE
+from geovq.params import Params
+from geovq.quantizer import GeodesicQuantizer
+from geovq.store import load_module, load_npz, save_json, save_npz
+from geovq.tokenizer import PostHocTokenizer
+from geovq.training import as_pixels, best_device
+from stages.common import CODEBOOKS, IMAGES, LATENTS, METRICS, MODELS, POSTHOC, TOKENS, run
+
+
+def main(params: Params) -> None:
+    latents = load_npz(LATENTS)
+    vae = load_module(MODELS / "vae.safetensors", VAE).to(best_device())
+    validation = as_pixels(Images.load(IMAGES).validation.images)
+    scores = {}
+    for clustering in POSTHOC:
+        quantizer = GeodesicQuantizer(
+            **params.geodesic_quantize.model_dump(),
+            clustering=clustering,
+            random_state=params.seed,
+        )
+        tokenizer = PostHocTokenizer(vae, quantizer)
+        quantizer.fit(
+            latents["train_means"], latents["train_log_variances"], tokenizer.decode_means
+        )
+        tokens = {
+            name: tokenizer.encode_latents(
+                latents[f"{name}_means"], latents[f"{name}_log_variances"]
+            )
+            for name in ("train", "validation", "test")
+        }
+        logits = tokenizer.decode(tokens["validation"]).cpu()
+        scores[clustering] = {"validation_bce": bce(logits, validation)}
+        quantizer.save(CODEBOOKS / f"{clustering}.npz")
+        save_npz(TOKENS / f"{clustering}.npz", vocabulary=quantizer.vocabulary, **tokens)
+        print(f"{clustering}: validation bce {scores[clustering]['validation_bce']:.2f} nats")
+    save_json(METRICS / "geodesic_quantize.json", scores)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,47 @@
+"""Tokens of one tokeniser → its autoregressive prior: `python -m stages.train_ar geodesic`."""
+
+import math
+import sys
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from geovq.errors import InputError
+from geovq.models import Prior
+from geovq.params import Params
+from geovq.store import load_npz, save_json, save_module
+from geovq.training import fit
+from stages.common import METRICS, MODELS, TOKENIZERS, TOKENS, curves, run
+
+
+def main(params: Params, name: str) -> None:
+    if name not in TOKENIZERS:
+        raise InputError(f"tokenizer = {name!r}; allowed: {', '.join(TOKENIZERS)}")
+    p = params.train_ar
+    tokens = load_npz(TOKENS / f"{name}.npz", "vocabulary", "train", "validation")
+    vocabulary = [int(codes) for codes in tokens["vocabulary"]]
+    torch.manual_seed(params.seed)
+    prior = Prior(vocabulary, p.cell, p.embed_dim, p.hidden_dim, p.context)
+
+    def code_length(batch: Tensor, generator: torch.Generator) -> Tensor:
+        return -prior(batch).sum(1)
+
+    with curves(f"train_ar_{name}") as log:
+        best = fit(
+            prior,
+            code_length,
+            [torch.from_numpy(tokens["train"])],
+            [torch.from_numpy(tokens["validation"])],
+            p,
+            seed=params.seed,
+            log=log,
+            title=f"prior of {name}",
+        )
+    save_module(MODELS / f"ar_{name}.safetensors", prior)
+    bits = best / math.log(2) / len(vocabulary)
+    save_json(METRICS / f"train_ar_{name}.json", {"validation_bits_per_token": bits})
+
+
+if __name__ == "__main__":
+    run(partial(main, name=sys.argv[1] if len(sys.argv) == 2 else ""))
