@@ -21,7 +21,7 @@ test: .venv/ready  ## style, types, tests
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "geovq needs Python 3.11 or newer (make PYTHON=...)")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt
 	touch $@
 
 lock: .venv/ready  ## pin requirements.in to the last transitive package

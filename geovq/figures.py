@@ -114,13 +114,20 @@ def latent_map(places: np.ndarray, colorings: Mapping[str, np.ndarray]) -> Figur
     """
     figure = Figure(figsize=(4.2 * len(colorings), 4.3), layout="constrained")
     grid = figure.subplots(1, len(colorings), squeeze=False)
+    size = float(np.clip(6000 / len(places), 4, 16))
     for axes, (title, values) in zip(grid[0], colorings.items(), strict=True):
         names, index = np.unique(values, return_inverse=True)
         few = len(names) <= 10
         hues = np.random.default_rng(0).permutation(np.linspace(0, 1, len(names), endpoint=False))
         colormap = "tab10" if few else ListedColormap(_rainbow(hues))
         dots = axes.scatter(
-            *places.T, c=index, cmap=colormap, s=5, lw=0, vmin=0, vmax=9 if few else len(names) - 1
+            *places.T,
+            c=index,
+            cmap=colormap,
+            s=size,
+            lw=0,
+            vmin=0,
+            vmax=9 if few else len(names) - 1,
         )
         if few:
             handles, _ = dots.legend_elements(num=list(range(len(names))))

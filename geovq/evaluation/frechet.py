@@ -41,7 +41,7 @@ class Frechet:
         self._metric = FrechetInceptionDistance(
             feature=_Features(classifier), normalize=True, reset_real_features=False
         )
-        self._metric.set_dtype(torch.float64).to(self._device)
+        self._metric.to(self._device)
         self._update(reference, real=True)
 
     def _update(self, images: Tensor, *, real: bool) -> None:
