@@ -1,0 +1,239 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
+
+from geovq.errors import InputError
+from geovq.models import VAE, VQVAE, Classifier, Prior
+from geovq.models.vae import bernoulli_nll, gaussian_kl
+
+
+def vqvae(**options):
+    given = {"vocabulary": (5, 4, 4), "layout": "residual"} | options
+    return VQVAE((8, 12), latent_dim=6, hidden=[16], **given)
+
+
+# --- VAE
+
+
+def test_vae_shapes_and_gradients(images):
+    vae = VAE((8, 12), latent_dim=3, hidden=[16, 8])
+    mean, log_variance = vae.encode(images)
+    assert mean.shape == log_variance.shape == (40, 3)
+    assert vae.decode(mean).shape == images.shape
+    bce, kl = vae(images)
+    assert bce.shape == kl.shape == (40,)
+    (bce + kl).mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in vae.parameters())
+
+
+def test_likelihood_and_kl_match_torch_distributions(images):
+    logits = 3 * torch.randn(images.shape)
+    expected = -Independent(Bernoulli(logits=logits, validate_args=False), 2).log_prob(images)
+    torch.testing.assert_close(bernoulli_nll(logits, images), expected)
+    mean, log_variance = torch.randn(2, 40, 3)
+    posterior = Normal(mean, (0.5 * log_variance).exp())
+    expected = kl_divergence(posterior, Normal(torch.zeros(3), torch.ones(3)))
+    torch.testing.assert_close(gaussian_kl(mean, log_variance), expected)
+
+
+def test_elbo_matches_a_monte_carlo_estimate(images):
+    """−ELBO = E_q[log q(z|x) − log p(z) − log p(x|z)], every term from torch.distributions."""
+    vae, draws = VAE((8, 12), latent_dim=3, hidden=[16]).requires_grad_(False), 4000
+    mean, log_variance = vae.encode(images[:4])
+    posterior = Independent(Normal(mean, (0.5 * log_variance).exp()), 1)
+    prior = Independent(Normal(torch.zeros(3), torch.ones(3)), 1)
+    z = posterior.sample((draws,))
+    logits = vae.decode(z.flatten(0, 1)).unflatten(0, (draws, 4))
+    likelihood = Independent(Bernoulli(logits=logits, validate_args=False), 2)
+    terms = posterior.log_prob(z) - prior.log_prob(z) - likelihood.log_prob(images[:4])
+    bce, kl = (t.unflatten(0, (draws, 4)) for t in vae(images[:4].repeat(draws, 1, 1)))
+    error = (terms.std(0) + (bce + kl).std(0)) / math.sqrt(draws)
+    assert ((terms.mean(0) - (bce + kl).mean(0)).abs() < 4 * error).all()
+
+
+def test_noise_comes_from_the_generator(images):
+    vae = VAE((8, 12), 3, [16])
+    first, again, other = (
+        vae(images, torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(
+    "encode", [VAE((8, 12), 3, [4]).encode, vqvae().encode, Classifier((8, 12), 3).features]
+)
+def test_images_of_another_size_are_refused(encode):
+    with pytest.raises(InputError, match=r"\(5, 12, 8\); this model was trained on \(N, 8, 12\)"):
+        encode(torch.zeros(5, 12, 8))
+
+
+# --- VQ-VAE
+
+
+@pytest.mark.parametrize("layout", ["residual", "product"])
+@pytest.mark.parametrize("update", ["gradient", "ema"])
+def test_vqvae_shapes_and_gradients(images, layout, update):
+    model = vqvae(vocabulary=(5, 5, 5), layout=layout, codebook_update=update)
+    before = [codebook.detach().clone() for codebook in model.codebooks]
+    bce, penalty = model(images)
+    assert bce.shape == penalty.shape == (40,)
+    (bce + penalty).mean().backward()
+    networks = [*model.encoder.parameters(), *model.decoder.parameters()]
+    assert all(p.grad.abs().sum() > 0 for p in networks)
+    for old, codebook in zip(before, model.codebooks, strict=True):
+        if update == "gradient":
+            assert codebook.grad.abs().sum() > 0
+        else:
+            assert codebook.grad is None
+            assert not torch.equal(old, codebook)
+
+
+@pytest.mark.parametrize("layout", ["residual", "product"])
+def test_vqvae_round_trip(images, layout):
+    model = vqvae(vocabulary=(5, 5, 5), layout=layout).eval()
+    tokens = model.encode(images)
+    assert tokens.shape == (40, 3)
+    assert tokens.dtype == torch.int64
+    quantized = model.quantize(model.encoder(images))[1]
+    torch.testing.assert_close(model.decode(tokens), model.decoder(quantized))
+
+
+def test_vqvae_losses_are_sums_over_dimensions(images):
+    model = vqvae(vocabulary=(5,), commitment=0.25).eval()
+    latents = model.encoder(images)
+    _, quantized, codebook_loss, commitment_loss = model.quantize(latents)
+    distance = torch.cdist(latents, model.codebooks[0]).min(1).values.square()
+    torch.testing.assert_close(codebook_loss, distance)
+    torch.testing.assert_close(commitment_loss, distance)
+    torch.testing.assert_close(model(images)[1], 1.25 * distance)
+
+
+def test_the_decoder_gradient_passes_straight_through(images):
+    """d bce / d latents at the encoder's output is that at the quantised latents."""
+    model = vqvae(commitment=0.0, codebook_update="ema").eval()
+    caught = []
+    model.encoder.register_full_backward_hook(lambda *hook: caught.append(hook[2][0]))
+    model(images)[0].sum().backward()
+    quantized = model.quantize(model.encoder(images))[1].detach().requires_grad_()
+    bernoulli_nll(model.decoder(quantized), images).sum().backward()
+    torch.testing.assert_close(caught[0], quantized.grad)
+
+
+def test_moving_averages_reach_the_cell_means(images):
+    model = vqvae(vocabulary=(3,), codebook_update="ema", decay=0.5)
+    model.place_codes(images)
+    with torch.no_grad():
+        for _ in range(60):
+            model(images)
+        latents = model.encoder(images)
+        tokens = model.quantize(latents)[0][:, 0]
+        means = torch.stack([latents[tokens == c].mean(0) for c in range(3)])
+    torch.testing.assert_close(model.codebooks[0].detach(), means, rtol=1e-3, atol=1e-4)
+
+
+def test_codes_are_placed_at_kmeans_centres_and_all_used(images):
+    model = vqvae(vocabulary=(5, 4, 4)).eval()
+    model.place_codes(images)
+    assert [len(t.unique()) for t in model.encode(images).T] == [5, 4, 4]
+
+
+def test_more_codes_than_images_can_be_placed(images):
+    model = vqvae(vocabulary=(30,)).eval()
+    model.place_codes(images[:10])
+    assert torch.isfinite(model.codebooks[0]).all()
+    assert len(model.codebooks[0].unique(dim=0)) == 30
+    assert len(model.encode(images[:10]).unique()) == 10
+
+
+def test_warm_up_does_not_quantise(images):
+    model = vqvae()
+    model.quantizing = False
+    bce, penalty = model(images)
+    assert penalty.eq(0).all()
+    torch.testing.assert_close(bce, bernoulli_nll(model.decoder(model.encoder(images)), images))
+
+
+def test_prototypes_are_the_first_codes_alone(images):
+    model = vqvae(vocabulary=(5, 5, 5), layout="product")
+    with torch.no_grad():
+        for codebook in model.codebooks[1:]:
+            codebook.zero_()
+    tokens = torch.stack([torch.arange(5), torch.zeros(5).long(), torch.zeros(5).long()], 1)
+    torch.testing.assert_close(model.prototypes(), model.decode(tokens))
+
+
+# --- the prior
+
+TINY = [(3,), (2, 3), (3, 2, 4)]
+
+
+def every_sequence(vocabulary):
+    return torch.tensor(list(itertools.product(*map(range, vocabulary))))
+
+
+@pytest.mark.parametrize("vocabulary", TINY)
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_likelihood_sums_to_one_over_all_sequences(vocabulary, cell):
+    prior = Prior(vocabulary, cell, embed_dim=5, hidden_dim=7).double()
+    log_probabilities = prior(every_sequence(vocabulary))
+    assert log_probabilities.shape == (math.prod(vocabulary), len(vocabulary))
+    assert log_probabilities.sum(1).exp().sum().item() == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_sampling_frequencies_match_probabilities(temperature):
+    vocabulary, count = (2, 3), 20_000
+    prior = Prior(vocabulary, embed_dim=5, hidden_dim=7)
+    for p in prior.head.parameters():
+        torch.nn.init.normal_(p)  # far from uniform
+    sequences = every_sequence(vocabulary)
+    if temperature == 1.0:
+        expected = prior(sequences).sum(1).exp().detach().numpy()
+    else:  # every conditional sharpened and normalised by itself
+        logs = prior(sequences).detach().unflatten(0, vocabulary) / temperature
+        first = logs[:, 0, 0].softmax(0)
+        second = logs[:, :, 1].softmax(1)
+        expected = (first[:, None] * second).flatten().numpy()
+    drawn = prior.sample(
+        count, temperature=temperature, generator=torch.Generator().manual_seed(0)
+    )
+    index = drawn[:, 0] * 3 + drawn[:, 1]
+    frequency = np.bincount(index.numpy(), minlength=6) / count
+    assert np.abs(frequency - expected).max() < 4 * np.sqrt(expected.max() / count)
+
+
+def test_the_prior_cannot_see_ahead():
+    prior = Prior((4, 4, 4), embed_dim=5, hidden_dim=7)
+    tokens = torch.tensor([[1, 2, 3], [1, 2, 0], [1, 0, 3]])
+    log_probabilities = prior(tokens)
+    assert (log_probabilities[:, 0] == log_probabilities[0, 0]).all()
+    assert log_probabilities[0, 1] == log_probabilities[1, 1]
+    assert log_probabilities[0, 2] != log_probabilities[2, 2]
+
+
+def test_the_prior_gradients_reach_everything():
+    prior = Prior((4, 4), embed_dim=5, hidden_dim=7, context=2)
+    prior(every_sequence((4, 4))).sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in prior.parameters())
+
+
+def test_context_holds_a_whole_image():
+    with pytest.raises(InputError, match="context = 2; allowed: at least 3"):
+        Prior((4, 4, 4), context=2)
+
+
+# --- the classifier
+
+
+def test_classifier_shapes_and_gradients(images):
+    classifier = Classifier((8, 12), 3)
+    assert classifier.features(images).shape == (40, 64)
+    logits = classifier(images)
+    assert logits.shape == (40, 3)
+    logits.square().sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in classifier.parameters())

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from geovq.errors import InputError
+from geovq.models import VAE, Classifier
+from geovq.store import load_module, load_npz, replacing, save_json, save_module, save_npz
+
+
+def test_npz_round_trip_has_stable_bytes(tmp_path, rng):
+    arrays = {"a": rng.random((3, 4)), "text": np.array("words")}
+    for name in ("one.npz", "two.npz"):
+        save_npz(tmp_path / name, **arrays)
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+    loaded = load_npz(tmp_path / "one.npz", "a")
+    assert (loaded["a"] == arrays["a"]).all()
+    assert str(loaded["text"]) == "words"
+
+
+def test_nothing_is_half_written(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    with replacing(path) as partial:
+        partial.write_text("first")
+        assert not path.exists()
+
+    def fail():
+        with replacing(path) as partial:
+            partial.write_text("second")
+            raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        fail()
+    assert path.read_text() == "first"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failed_save_keeps_what_was_there(tmp_path):
+    path = tmp_path / "metrics.json"
+    save_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        save_json(path, {"a": float("nan")})
+    assert path.read_text() == '{\n  "a": 1\n}\n'
+
+
+def test_pickles_are_neither_written_nor_read(tmp_path):
+    path = tmp_path / "objects.npz"
+    with pytest.raises(InputError, match="Python objects"):
+        save_npz(path, a=np.array([{}]))
+    np.savez(path, a=np.array([{}]))
+    with pytest.raises(InputError, match=r"objects\.npz: holds pickled"):
+        load_npz(path)
+
+
+def test_broken_npz_files_are_named(tmp_path, rng):
+    path = tmp_path / "broken.npz"
+    with pytest.raises(InputError, match=r"broken\.npz: no such file"):
+        load_npz(path)
+    save_npz(path, a=rng.random(1000))
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match=r"broken\.npz: not a whole"):
+        load_npz(path)
+    save_npz(path, a=rng.random(3))
+    with pytest.raises(InputError, match="no array 'b'; it holds a"):
+        load_npz(path, "b")
+
+
+def test_weights_rebuild_their_module_with_stable_bytes(tmp_path, images):
+    vae = VAE((8, 12), latent_dim=3, hidden=[7])
+    for name in ("one", "two"):
+        save_module(tmp_path / name, vae)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    again = load_module(tmp_path / "one", VAE)
+    assert not again.training
+    assert (again.encode(images)[0] == vae.encode(images)[0]).all()
+
+
+def test_broken_weights_are_named(tmp_path):
+    path = tmp_path / "vae.safetensors"
+    with pytest.raises(InputError, match=r"vae\.safetensors: no such weights file; `dvc repro`"):
+        load_module(path, VAE)
+    save_module(path, VAE((8, 12), 3, [7]))
+    with pytest.raises(InputError, match="holds VAE; allowed here: Classifier"):
+        load_module(path, Classifier)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"vae\.safetensors: not a whole weights file"):
+        load_module(path, VAE)
