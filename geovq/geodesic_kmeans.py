@@ -140,13 +140,13 @@ class GeodesicKMeans(ClusterMixin, BaseEstimator):
         ValueError
             Fewer distinct points than clusters, or not more points than neighbours.
         """
-        X = validate_data(self, X, dtype=[np.float64, np.float32])
-        if self.n_neighbors >= len(X):
+        data: np.ndarray = validate_data(self, X, dtype=[np.float64, np.float32])
+        if self.n_neighbors >= len(data):
             raise InputError(
-                f"n_neighbors = {self.n_neighbors}; allowed: fewer than n_samples = {len(X)}"
+                f"n_neighbors = {self.n_neighbors}; allowed: fewer than n_samples = {len(data)}"
             )
         # Copies of a point would fill each other's neighbour lists: one node with their weight.
-        rows = np.ascontiguousarray(X) + 0.0  # −0 and 0 have different bytes
+        rows = np.ascontiguousarray(data) + 0.0  # −0 and 0 have different bytes
         _, first, inverse, weights = np.unique(
             rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel(),
             return_index=True,
@@ -158,7 +158,7 @@ class GeodesicKMeans(ClusterMixin, BaseEstimator):
                 f"n_clusters = {self.n_clusters}; "
                 f"allowed: at most the number of distinct points, {len(first)}"
             )
-        points = X[first]
+        points = data[first]
         geometry = Geometry(
             points,
             min(self.n_neighbors, len(points) - 1),
@@ -176,7 +176,7 @@ class GeodesicKMeans(ClusterMixin, BaseEstimator):
         labels, distances, centers = self._lloyd(space, weights, centers)
         self.node_labels_, self.node_distances_ = labels, distances
         self.medoid_indices_ = first[centers]
-        self.cluster_centers_ = X[self.medoid_indices_]
+        self.cluster_centers_ = data[self.medoid_indices_]
         self.labels_ = labels[inverse.ravel()]
         self.distances_ = distances[inverse.ravel()]
         self.inertia_ = float(self.distances_.sum())
@@ -198,10 +198,10 @@ class GeodesicKMeans(ClusterMixin, BaseEstimator):
         ndarray of shape (M,), int64
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        indices, lengths = self.geometry_.attach(X, edge_points)
+        data: np.ndarray = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        indices, lengths = self.geometry_.attach(data, edge_points)
         best = (lengths + self.node_distances_[indices]).argmin(1)
-        return self.node_labels_[indices[np.arange(len(X)), best]]
+        return self.node_labels_[indices[np.arange(len(data)), best]]
 
     def _start(self, space: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Euclidean k-means centres, each snapped to the nearest node still free."""

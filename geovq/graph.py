@@ -50,20 +50,18 @@ def nearest_neighbors(base: np.ndarray, queries: np.ndarray, k: int) -> np.ndarr
     center = base.mean(0, dtype=np.float64)
     rows, wanted = (np.ascontiguousarray(x - center, dtype=np.float32) for x in (base, queries))
     k = min(k, len(rows))
+    exact = faiss.IndexFlatL2(rows.shape[1])
+    exact.add(rows)
     if len(rows) * len(wanted) <= FLAT_SEARCH:
-        index = faiss.IndexFlatL2(rows.shape[1])
-    else:
-        lists = int(1.5 * len(rows) ** 0.5)
-        index = faiss.IndexIVFFlat(faiss.IndexFlatL2(rows.shape[1]), rows.shape[1], lists)
-        index.train(rows)
-        index.nprobe = 32
-    index.add(rows)
-    found = index.search(wanted, k)[1]
+        return exact.search(wanted, k)[1]
+    lists = int(1.5 * len(rows) ** 0.5)
+    inverted = faiss.IndexIVFFlat(faiss.IndexFlatL2(rows.shape[1]), rows.shape[1], lists)
+    inverted.train(rows)
+    inverted.add(rows)
+    inverted.nprobe = 32
+    found = inverted.search(wanted, k)[1]
     short = (found < 0).any(1)  # the probed lists held fewer than k points
-    if short.any():
-        exact = faiss.IndexFlatL2(rows.shape[1])
-        exact.add(rows)
-        found[short] = exact.search(wanted[short], k)[1]
+    found[short] = exact.search(wanted[short], k)[1]
     return found
 
 

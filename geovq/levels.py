@@ -129,7 +129,8 @@ class VoteCells:
     @classmethod
     def restore(cls, arrays: dict[str, np.ndarray], length: Length) -> Self:
         """Rebuild from `arrays`."""
-        return cls(**{**arrays, "neighbors": int(arrays["neighbors"])})
+        neighbors = int(arrays["neighbors"])
+        return cls(arrays["vectors"], arrays["points"], arrays["labels"], neighbors)
 
 
 @dataclass

@@ -6,6 +6,7 @@ import json
 import os
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -184,9 +185,10 @@ class GeodesicQuantizer(BaseEstimator):
                 points = points - level.vectors[tokens[:, position]]
         return tokens
 
-    def decode(self, tokens: np.ndarray) -> np.ndarray:
+    def decode(self, tokens: ArrayLike) -> np.ndarray:
         """Tokens (N, T) → latents (N, D): the sum, or the concatenation, of their codes."""
         check_is_fitted(self)
+        tokens = np.asarray(tokens)
         latents = np.zeros((len(tokens), len(self.scale_)))
         for position, (level, chunk) in enumerate(zip(self.levels_, self.chunks_, strict=True)):
             latents[:, chunk] += level.vectors[tokens[:, position]]

@@ -68,7 +68,8 @@ def load_npz(path: PathLike, *required: str) -> dict[str, np.ndarray]:
         named in `required`.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream:
+            file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise InputError(f"{path}: a single array; allowed: an .npz of named arrays")
             arrays = {name: file[name] for name in file.files}

@@ -15,7 +15,7 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from geovq.params import Budget
 
-__all__ = ["as_pixels", "best_device", "fit", "in_batches"]
+__all__ = ["Log", "as_pixels", "best_device", "fit", "in_batches"]
 
 Log = Callable[[int, dict[str, float]], None]
 Loss = Callable[..., Tensor]

@@ -1,16 +1,14 @@
 """Images → VQ-VAE weights and tokens: the end-to-end baseline."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from geovq.data import Images
 from geovq.evaluation.distortion import bce
 from geovq.models import VQVAE
-from geovq.params import Params
+from geovq.params import Budget, Params
 from geovq.store import save_json, save_module, save_npz
-from geovq.training import as_pixels, fit, in_batches
+from geovq.training import Log, as_pixels, fit, in_batches
 from stages.common import IMAGES, METRICS, MODELS, TOKENS, curves, run
 
 
@@ -31,9 +29,10 @@ def main(params: Params) -> None:
 
     def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
         reconstruction, penalty = vqvae(batch)
-        return reconstruction + penalty
+        # The codebook's terms grow with the latents' scale: weights are chosen by bce alone.
+        return reconstruction + penalty if vqvae.training else reconstruction
 
-    def train(budget, title: str, log: Callable | None = None) -> float:
+    def train(budget: Budget, title: str, log: Log | None = None) -> float:
         return fit(
             vqvae,
             loss,

@@ -23,7 +23,7 @@ def images(rng):
 @pytest.fixture
 def latents(rng):
     """Means and log-variances of 300 posteriors in four clusters, D = 6."""
-    centers = 3 * rng.standard_normal((4, 6))
+    centers = 1.2 * rng.standard_normal((4, 6))
     means = centers[rng.integers(4, size=300)] + rng.standard_normal((300, 6))
     return means, rng.normal(-1, 0.5, (300, 6))
 

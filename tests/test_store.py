@@ -58,6 +58,9 @@ def test_broken_npz_files_are_named(tmp_path, rng):
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(InputError, match=r"broken\.npz: not a whole"):
         load_npz(path)
+    np.save(tmp_path / "single.npy", rng.random(3))
+    with pytest.raises(InputError, match=r"single\.npy: a single array"):
+        load_npz(tmp_path / "single.npy")
     save_npz(path, a=rng.random(3))
     with pytest.raises(InputError, match="no array 'b'; it holds a"):
         load_npz(path, "b")

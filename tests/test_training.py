@@ -23,7 +23,7 @@ def budget(**changes):
 
 @pytest.fixture
 def line():
-    """y = 2x + 1 and a model of it."""
+    """A line, 2x + 1, and a model of it."""
     x = torch.linspace(-1, 1, 50)[:, None]
     model = nn.Linear(1, 1)
     return model, [x, 2 * x + 1]
@@ -66,9 +66,7 @@ def test_the_best_weights_come_back_and_training_stops_early(line):
     def log(step, curve):
         seen.append((step, model.weight.item()))
 
-    best = fit(
-        model, loss, data, data, budget(patience=50), seed=0, log=log
-    )
+    best = fit(model, loss, data, data, budget(patience=50), seed=0, log=log)
     assert best == 0
     steps = [step for step, _ in seen]
     assert steps == list(range(10, 10 * len(steps) + 1, 10))

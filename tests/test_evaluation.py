@@ -1,0 +1,194 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.distributions import Bernoulli
+
+from geovq import GeodesicQuantizer
+from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
+from geovq.evaluation.distortion import bce, pixel_entropy, psnr
+from geovq.evaluation.frechet import Frechet
+from geovq.evaluation.rate import (
+    bits_per_image,
+    codes_used,
+    draw_independent,
+    marginal_bits_per_token,
+    perplexity,
+)
+from geovq.evaluation.semantics import nmi, purity
+from geovq.models import VAE, VQVAE, Classifier, Prior
+from geovq.report import NAMES, constants, remarks, table
+from geovq.tokenizer import PostHocTokenizer
+
+
+def test_distortion_by_hand(images):
+    logits = torch.randn(images.shape)
+    p = logits.double().sigmoid()
+    x = images.double()
+    expected = -(x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2)).mean().item()
+    assert bce(logits, images) == pytest.approx(expected)
+    assert psnr(images + 0.1, images) == pytest.approx(20, abs=1e-4)
+
+
+def test_pixel_entropy_is_the_floor_of_bce(images):
+    floor = pixel_entropy(images)
+    entropy = Bernoulli(images.double()).entropy().sum((1, 2)).mean().item()
+    assert floor == pytest.approx(entropy)
+    exact = images.double().clamp(1e-9, 1 - 1e-9).logit()
+    assert bce(exact, images) == pytest.approx(floor, rel=1e-6)
+    assert bce(exact + 0.1, images) > floor
+    assert pixel_entropy(images.round()) == 0
+
+
+def test_rates_by_hand():
+    vocabulary = (4, 2)
+    tokens = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    assert bits_per_image(vocabulary) == 3
+    assert codes_used(tokens, vocabulary) == 2
+    assert perplexity(tokens, vocabulary) == pytest.approx(2)
+    # Position 0: (3, 3, 1, 1) / 8 after add-one smoothing; position 1: (3, 3) / 6.
+    expected = (math.log2(8 / 3) + 1) / 2
+    assert marginal_bits_per_token(tokens, tokens, vocabulary) == pytest.approx(expected)
+
+
+def test_independent_tokens_follow_each_position(rng):
+    train = np.stack([rng.integers(0, 2, 5000), rng.integers(2, 4, 5000)], axis=1)
+    drawn = draw_independent(train, (4, 4), 5000, seed=0)
+    assert drawn.shape == (5000, 2)
+    assert (drawn[:, 0] < 2).mean() > 0.99
+    assert (drawn[:, 1] >= 2).mean() > 0.99
+
+
+def test_purity_and_nmi_by_hand():
+    codes, labels = np.array([0, 0, 0, 1, 1, 1]), np.array([5, 5, 6, 6, 6, 6])
+    assert purity(codes, labels) == pytest.approx(5 / 6)
+    assert purity(labels, labels) == nmi(labels, labels) == 1
+    assert nmi(codes, np.array([0, 1, 2, 0, 1, 2])) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.fixture
+def judge(images):
+    return Judge(Classifier((8, 12), 3).eval(), images, torch.arange(40) % 3)
+
+
+def test_frechet_distance_matches_scipy(images):
+    classifier = Classifier((8, 12), 3).eval()
+    others = images.square()
+    a, b = (classifier.features(x).detach().double().numpy() for x in (images, others))
+    means, covariances = (a.mean(0), b.mean(0)), (np.cov(a.T), np.cov(b.T))
+    # The trace of a root is the sum of the roots of the eigenvalues.
+    roots = np.sqrt(np.linalg.eigvals(covariances[0] @ covariances[1]).astype(complex)).real.sum()
+    expected = ((means[0] - means[1]) ** 2).sum() + np.trace(sum(covariances)) - 2 * roots
+    frechet = Frechet(classifier, images)
+    assert frechet(others) == pytest.approx(expected, rel=1e-3)
+    assert frechet(images) == pytest.approx(0, abs=1e-3)
+    assert frechet(others) == pytest.approx(expected, rel=1e-3)  # no trace of the call before
+
+
+def test_recognition_is_accuracy_in_order(judge, images):
+    predicted = judge.classifier(images).argmax(1)
+    expected = (predicted == judge.labels).double().mean().item()
+    assert judge.recognition(images) == expected
+
+
+@pytest.fixture
+def tokenizers(images, rng):
+    vae = VAE((8, 12), 6, [16]).eval()
+    means, log_variances = (t.detach().numpy() for t in vae.encode(images))
+    quantizer = GeodesicQuantizer(4, 3, neighbors=5).fit(means, log_variances)
+    vqvae = VQVAE((8, 12), 6, [16], (4, 4, 4)).eval()
+    vqvae.place_codes(images)
+    return {"geodesic": PostHocTokenizer(vae, quantizer), "vqvae": vqvae}
+
+
+@pytest.mark.parametrize("name", ["geodesic", "vqvae"])
+def test_tokenizers_round_trip(tokenizers, images, name):
+    tokenizer = tokenizers[name]
+    tokens = tokenizer.encode(images)
+    assert tokens.shape == (40, 3)
+    assert tokens.dtype == torch.int64
+    assert (tokens < torch.tensor(tokenizer.vocabulary)).all()
+    assert tokenizer.decode(tokens).shape == images.shape
+    assert tokenizer.prototypes().shape == (4, 8, 12)
+
+
+def test_post_hoc_tokens_are_those_of_the_posteriors(tokenizers, images):
+    tokenizer = tokenizers["geodesic"]
+    means, log_variances = (t.detach().numpy() for t in tokenizer.vae.encode(images))
+    assert torch.equal(tokenizer.encode(images), tokenizer.encode_latents(means, log_variances))
+    decoded = tokenizer.quantizer.decode(tokenizer.encode(images).numpy())
+    expected = tokenizer.vae.decode(torch.from_numpy(decoded).float())
+    torch.testing.assert_close(tokenizer.decode(tokenizer.encode(images)), expected)
+
+
+@pytest.mark.parametrize("name", ["geodesic", "vqvae"])
+def test_tokenizer_scores_add_up(tokenizers, images, judge, name):
+    tokenizer, prior = tokenizers[name], Prior((4, 4, 4), embed_dim=5, hidden_dim=7)
+    tokens = tokenizer.encode(images)
+    score = score_tokenizer(tokenizer, prior, images, tokens, tokens, judge, temperature=1, seed=0)
+    assert score["bits_per_image"] == 6
+    assert score["total"] == pytest.approx(score["bce"] + score["code_length"])
+    assert score["bce"] == pytest.approx(bce(tokenizer.decode(tokens).detach(), images))
+    assert score["code_length"] == pytest.approx(-prior(tokens).sum(1).mean().item(), rel=1e-5)
+    expected = score["code_length"] / math.log(2) / 3
+    assert score["ar_bits_per_token"] == pytest.approx(expected)
+    assert score["bce"] > pixel_entropy(images)
+    assert all(np.isfinite(value) for value in score.values())
+
+
+def test_vae_score_is_its_negative_elbo(images, judge):
+    vae = VAE((8, 12), 6, [16]).eval()
+    score = score_vae(vae, images, judge, seed=0)
+    assert score["total"] == pytest.approx(score["bce"] + score["kl"])
+    draws = [sum(t.mean().item() for t in vae(images)) for _ in range(200)]
+    assert score["total"] == pytest.approx(np.mean(draws), abs=5 * np.std(draws))
+
+
+def test_data_constants(images, judge):
+    score = score_data("own", images.flip(0), images, judge)
+    assert score["test_images"] == 40
+    assert score["pixel_entropy"] < score["mean_image_bce"]
+    assert score["frechet_floor"] == pytest.approx(0, abs=1e-3)
+
+
+def test_without_labels_the_judge_is_silent(tokenizers, images):
+    tokenizer, prior = tokenizers["vqvae"], Prior((4, 4, 4), embed_dim=5, hidden_dim=7)
+    tokens, silent = tokenizer.encode(images), Judge(None, images, None)
+    score = score_tokenizer(tokenizer, prior, images, tokens, tokens, silent, temperature=1, seed=0)
+    assert score["purity"] is score["recognition"] is score["frechet_samples"] is None
+    assert np.isfinite(score["total"])
+    assert score_data("own", images, images, silent)["recognition"] is None
+
+
+@pytest.fixture
+def scores(tokenizers, images, judge):
+    prior = Prior((4, 4, 4), embed_dim=5, hidden_dim=7)
+    rows = {
+        "data": score_data("own", images, images, judge),
+        "vae": score_vae(tokenizers["geodesic"].vae, images, judge, seed=0),
+    }
+    for name in ("geodesic", "euclidean", "vqvae"):
+        tokenizer = tokenizers.get(name, tokenizers["geodesic"])
+        tokens = tokenizer.encode(images)
+        rows[name] = score_tokenizer(
+            tokenizer, prior, images, tokens, tokens, judge, temperature=1, seed=0
+        )
+    return rows
+
+
+@pytest.mark.parametrize("style", ["simple", "github"])
+def test_the_table_shows_every_model_and_figure(scores, style):
+    shown = table(scores, style)
+    for model, name in NAMES.items():
+        row = next(line for line in shown.splitlines() if name in line)
+        assert f"{scores[model]['total']:.1f}" in row
+        assert f"{scores[model]['bce']:.1f}" in row
+    assert "own: 40 test images" in constants(scores)
+
+
+def test_unequal_rates_are_remarked(scores):
+    assert remarks(scores) == []
+    scores["vqvae"]["bits_per_image"] = 8
+    assert "rates differ" in remarks(scores)[0]
+    assert "VQ-VAE 8" in remarks(scores)[0]

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from geovq import figures
+from geovq.store import save_figure
+
+
+@pytest.fixture
+def drawn(rng):
+    images, places, counts = rng.random((12, 8, 10)), rng.random((40, 2)), rng.integers(9, size=12)
+    return {
+        "rows": lambda: figures.image_rows({"originals": images, "codes": images}, 6),
+        "codebooks": lambda: figures.codebooks({"a": images}, {"a": counts}),
+        "usage": lambda: figures.usage({"a": np.array([3, 0, 1]), "b": np.array([1, 1])}),
+        "curves": lambda: figures.curves({"VAE": {"train": ([1, 2], [5.0, 4.0])}}),
+        "map": lambda: figures.latent_map(
+            places, {"class": np.arange(40) % 3, "code": np.arange(40)}
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ["rows", "codebooks", "usage", "curves", "map"])
+def test_pictures_have_titles_and_stable_bytes(drawn, tmp_path, name):
+    for path in ("one.png", "two.png"):
+        figure = drawn[name]()
+        assert all(axes.get_title(loc="left") for axes in figure.axes)
+        save_figure(tmp_path / path, figure)
+    content = (tmp_path / "one.png").read_bytes()
+    assert content == (tmp_path / "two.png").read_bytes()
+    assert b"Software" not in content
+
+
+def test_images_stay_in_order_and_upright(rng):
+    images = rng.random((5, 8, 10))
+    sheet = figures._mosaic(images, 3)
+    assert sheet.shape == (2 * 9 + 1, 3 * 11 + 1)
+    assert (sheet[1:9, 12:22] == images[1]).all()
+    assert (sheet[10:18, 1:11] == images[3]).all()
+
+
+def test_rows_are_titled_in_the_order_given(rng):
+    images = rng.random((6, 8, 8))
+    figure = figures.image_rows({"first": images, "second": images}, 6)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["first", "second"]
+
+
+def test_usage_counts_dead_codes():
+    (axes,) = figures.usage({"codes": np.array([3, 0, 1])}).axes
+    assert axes.get_title(loc="left") == "codes: 2 of 3 used"
+    assert sum(bar.get_height() for bar in axes.patches) == pytest.approx(100)
+
+
+def test_the_map_repeats(rng):
+    points = rng.standard_normal((50, 4))
+    assert (figures.embed(points, 0) == figures.embed(points, 0)).all()
