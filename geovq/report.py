@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-__all__ = ["NAMES", "remarks", "table"]
+__all__ = ["NAMES", "constants", "findings", "remarks", "results_page", "table"]
 
 NAMES = {
     "vae": "VAE (continuous)",
@@ -87,6 +87,55 @@ def remarks(scores: Scores) -> list[str]:
         return []
     listed = ", ".join(f"{name} {bits:g}" for name, bits in rates.items())
     return [f"rates differ ({listed} bits an image): rows of unequal rate do not compare"]
+
+
+def findings(scores: Scores) -> list[str]:
+    """What the geodesic codes gain and lose against each rival, in words."""
+    mine = scores["geodesic"]
+    sentences = []
+    for rival in ("euclidean", "vqvae"):
+        parts = []
+        for key, unit, form in (
+            ("bce", "nats of bce", "+.1f"),
+            ("total", "nats in total", "+.1f"),
+            ("purity", "purity", "+.3f"),
+            ("recognition", "recognition", "+.3f"),
+        ):
+            if mine[key] is not None:
+                parts.append(f"{mine[key] - scores[rival][key]:{form}} {unit}")
+        sentences.append(f"Geodesic minus {NAMES[rival]}: {', '.join(parts)}.")
+    return sentences
+
+
+def results_page(folder: Path) -> str:
+    """Write up every run below a folder, as Markdown.
+
+    Parameters
+    ----------
+    folder : Path
+        One folder a run, each with `params.yaml`, `evaluate.json` and pictures.
+    """
+    parts = [
+        "# Results",
+        "Written by `python -m stages.publish`; every figure is one that a run computed on its "
+        "held-out test images. Likelihoods are in nats per image, Bernoulli on grey pixels; "
+        "[the README](../README.md#how-to-read-the-table) explains the columns.",
+    ]
+    for run in sorted(path.parent for path in folder.glob("*/evaluate.json")):
+        scores = json.loads((run / "evaluate.json").read_text())
+        parts += [
+            f"## {run.name}",
+            f"{constants(scores)}. Parameters: "
+            f"[params.yaml]({folder.name}/{run.name}/params.yaml).",
+            table(scores, "github"),
+            *(f"Note: {remark}." for remark in remarks(scores)),
+            " ".join(findings(scores)),
+            *(
+                f"![{picture.stem.replace('_', ' ')}]({folder.name}/{run.name}/{picture.name})"
+                for picture in sorted(run.glob("*.png"))
+            ),
+        ]
+    return "\n\n".join(parts) + "\n"
 
 
 def main(path: str) -> None:

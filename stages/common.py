@@ -28,6 +28,7 @@ TOKENS = Path("data/tokens")
 METRICS = Path("metrics")
 PLOTS = Path("plots")
 PICTURES = PLOTS / "images"
+RESULTS = Path("docs/results")
 
 
 def run(stage: Callable[[Params], None]) -> None:

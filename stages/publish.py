@@ -1,0 +1,50 @@
+"""Run the pipeline with other parameters and keep its results in docs/results/NAME.
+
+    python -m stages.publish mnist-30-bits -S prepare.dataset=mnist -S prepare.root=../shared/data
+
+The run is a DVC experiment called NAME in a temporary workspace: the checkout stays as it is, and
+stages whose inputs are already in the cache do not run again. docs/results.md is rewritten from
+all the results there are. With --page only that is done.
+"""
+
+import argparse
+import subprocess
+import sys
+
+from dvc.api import DVCFileSystem
+
+from geovq.params import Params
+from geovq.report import results_page
+from geovq.store import replacing
+from stages.common import METRICS, PICTURES, RESULTS, run
+
+
+def main(params: Params) -> None:
+    parser = argparse.ArgumentParser(prog="python -m stages.publish", description=__doc__)
+    parser.add_argument("name", nargs="?", help="folder in docs/results, and DVC experiment")
+    parser.add_argument("-S", "--set-param", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--page", action="store_true", help="only rewrite docs/results.md")
+    options = parser.parse_args()
+    if not options.page:
+        if options.name is None:
+            parser.error("NAME is missing")
+        changes = [word for change in options.set_param for word in ("-S", change)]
+        command = ["dvc", "exp", "run", "--temp", "--force", "--name", options.name, *changes]
+        if subprocess.run(command).returncode:
+            sys.exit(f"error: the run failed; {RESULTS / options.name} is as it was")
+        keep(options.name)
+    with replacing(RESULTS.with_suffix(".md")) as partial:
+        partial.write_text(results_page(RESULTS))
+
+
+def keep(name: str) -> None:
+    """Copy parameters, scores and pictures of the experiment out of its commit."""
+    files = DVCFileSystem(rev=name)
+    wanted = ["params.yaml", f"{METRICS}/evaluate.json", *files.glob(f"{PICTURES}/*.png")]
+    for path in wanted:
+        with replacing(RESULTS / name / path.rsplit("/", 1)[-1]) as partial:
+            files.get_file(path, str(partial))
+
+
+if __name__ == "__main__":
+    run(main)
