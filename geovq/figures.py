@@ -147,7 +147,7 @@ def _rainbow(hues: np.ndarray) -> np.ndarray:
     return hsv_to_rgb(np.stack([hues, np.full(len(hues), 0.85), values], axis=1))
 
 
-def curves(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]]) -> Figure:
+def curves(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> Figure:
     """Loss against step, one panel a model.
 
     Parameters

@@ -25,6 +25,7 @@ LATENTS = Path("data/latents.npz")
 MODELS = Path("data/models")
 CODEBOOKS = Path("data/codebooks")
 TOKENS = Path("data/tokens")
+CURVES = Path("data/curves")
 METRICS = Path("metrics")
 PLOTS = Path("plots")
 PICTURES = PLOTS / "images"
@@ -42,11 +43,11 @@ def run(stage: Callable[[Params], None]) -> None:
 
 @contextmanager
 def curves(name: str) -> Iterator[Callable[[int, dict[str, float]], None]]:
-    """Give a logger of live training curves, written to `plots/NAME` as training goes."""
+    """Give a logger of live training curves, written to `data/curves/NAME` as training goes."""
     from dvclive import Live
 
     # Without these two settings DVCLive rewrites dvc.yaml and commits an experiment of its own.
-    with Live(str(PLOTS / name), dvcyaml=None, save_dvc_exp=False) as live:
+    with Live(str(CURVES / name), dvcyaml=None, save_dvc_exp=False) as live:
 
         def log(step: int, values: dict[str, float]) -> None:
             live.step = step

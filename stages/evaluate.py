@@ -1,8 +1,6 @@
 """Everything → the results table and the pictures."""
 
-import csv
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,10 +12,11 @@ from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
 from geovq.models import VAE, Classifier, Prior
 from geovq.params import Params
 from geovq.report import NAMES, remarks
-from geovq.store import load_module, load_npz, save_figure, save_json
+from geovq.store import load_module, load_npz, replacing, save_figure, save_json
 from geovq.tokenizer import Tokenizer
 from geovq.training import as_pixels, best_device, in_batches
 from stages.common import (
+    CURVES,
     IMAGES,
     LATENTS,
     METRICS,
@@ -135,25 +134,32 @@ def draw_map(codes: dict[str, Tensor], labels: np.ndarray | None, seed: int) -> 
 
 
 def draw_curves() -> None:
+    """Draw the curves that training logged, and join each model's into one table."""
+    tables = {}
+    for name in ("train_vae", "train_vqvae", *(f"train_ar_{name}" for name in TOKENIZERS)):
+        live = CURVES / name / "plots" / "metrics"
+        train, validation = (
+            np.loadtxt(live / f"{curve}.tsv", skiprows=1, ndmin=2)
+            for curve in ("train", "validation")
+        )
+        table = tables[name] = np.column_stack([train, validation[:, 1]])
+        with replacing(PLOTS / "curves" / f"{name}.csv") as partial:
+            np.savetxt(
+                partial, table, "%.6g", delimiter=",", header="step,train,validation", comments=""
+            )
     panels = {
-        NAMES["vae"]: series("train_vae"),
-        NAMES["vqvae"]: series("train_vqvae"),
+        NAMES["vae"]: both(tables["train_vae"]),
+        NAMES["vqvae"]: both(tables["train_vqvae"]),
         "priors, validation": {
-            NAMES[name]: series(f"train_ar_{name}")["validation"] for name in TOKENIZERS
+            NAMES[name]: both(tables[f"train_ar_{name}"])["validation"] for name in TOKENIZERS
         },
     }
     save_figure(PICTURES / "training_curves.png", figures.curves(panels))
 
 
-def series(name: str) -> dict[str, tuple[list[float], list[float]]]:
-    """The curves that a training stage logged: name → (steps, values)."""
-    return {curve: read_curve(PLOTS / name, curve) for curve in ("train", "validation")}
-
-
-def read_curve(folder: Path, curve: str) -> tuple[list[float], list[float]]:
-    with open(folder / "plots" / "metrics" / f"{curve}.tsv", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    return [float(row["step"]) for row in rows], [float(row[curve]) for row in rows]
+def both(table: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    step, train, validation = table.T
+    return {"train": (step, train), "validation": (step, validation)}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ def drawn(rng):
         "rows": lambda: figures.image_rows({"originals": images, "codes": images}, 6),
         "codebooks": lambda: figures.codebooks({"a": images}, {"a": counts}),
         "usage": lambda: figures.usage({"a": np.array([3, 0, 1]), "b": np.array([1, 1])}),
-        "curves": lambda: figures.curves({"VAE": {"train": ([1, 2], [5.0, 4.0])}}),
+        "curves": lambda: figures.curves({"VAE": {"train": np.array([[1, 2], [5, 4]])}}),
         "map": lambda: figures.latent_map(
             places, {"class": np.arange(40) % 3, "code": np.arange(40)}
         ),
