@@ -97,39 +97,41 @@ def copy(tmp_path_factory):
 def test_scores_hold_every_key_of_the_contract(copy):
     scores = copy.scores()
     assert set(scores) == {"data", "vae", "geodesic", "euclidean", "vqvae"}
-    assert set(scores["data"]) == set(
-        [
-            "dataset",
-            "test_images",
-            "pixel_entropy",
-            "mean_image_bce",
-            "frechet_floor",
-            "recognition",
-        ]
-    )
-    assert set(scores["vae"]) == set(
-        ["total", "bce", "kl", "psnr", "recognition", "frechet_reconstructions", "frechet_prior"]
-    )
+    assert set(scores["data"]) == {
+        "dataset",
+        "test_images",
+        "pixel_entropy",
+        "mean_image_bce",
+        "frechet_floor",
+        "recognition",
+    }
+    assert set(scores["vae"]) == {
+        "total",
+        "bce",
+        "kl",
+        "psnr",
+        "recognition",
+        "frechet_reconstructions",
+        "frechet_prior",
+    }
     for name in ("geodesic", "euclidean", "vqvae"):
-        assert set(scores[name]) == set(
-            [
-                "bits_per_image",
-                "bce",
-                "code_length",
-                "total",
-                "ar_bits_per_token",
-                "marginal_bits_per_token",
-                "codes_used",
-                "perplexity",
-                "purity",
-                "nmi",
-                "psnr",
-                "recognition",
-                "frechet_reconstructions",
-                "frechet_samples",
-                "frechet_independent",
-            ]
-        )
+        assert set(scores[name]) == {
+            "bits_per_image",
+            "bce",
+            "code_length",
+            "total",
+            "ar_bits_per_token",
+            "marginal_bits_per_token",
+            "codes_used",
+            "perplexity",
+            "purity",
+            "nmi",
+            "psnr",
+            "recognition",
+            "frechet_reconstructions",
+            "frechet_samples",
+            "frechet_independent",
+        }
         assert scores[name]["bits_per_image"] == 6
     values = [v for row in scores.values() for k, v in row.items() if k != "dataset"]
     assert all(np.isfinite(value) for value in values)

@@ -139,7 +139,7 @@ class VQVAE(nn.Module):
         """
         from sklearn.cluster import KMeans
 
-        latents = self.encoder(images[:most])
+        latents = self.encoder(images[:most].to(self.codebooks[0].device))
         residual = latents
         for level, codebook in enumerate(self.codebooks):
             target = residual if self.residual else latents.chunk(len(self.vocabulary), 1)[level]
