@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-__all__ = ["NAMES", "constants", "findings", "remarks", "results_page", "table"]
+__all__ = ["NAMES", "constants", "findings", "remarks", "results_page", "summary", "table"]
 
 NAMES = {
     "vae": "VAE (continuous)",
@@ -107,6 +107,35 @@ def findings(scores: Scores) -> list[str]:
     return sentences
 
 
+SUMMARY = ("bits_per_image", "bce", "total", "codes_used", "purity", "recognition")
+
+
+def summary(folder: Path) -> str:
+    """One short Markdown table of every run below a folder, as of `results_page`."""
+    rows = []
+    for run in _runs(folder):
+        scores = json.loads((run / "evaluate.json").read_text())
+        cells = [
+            [name, *(_cell(scores[model], key, COLUMNS[key][1]) for key in SUMMARY)]
+            for model, name in NAMES.items()
+        ]
+        rows += [[run.name if i == 0 else "", *row] for i, row in enumerate(cells)]
+    headers = ["run", "model", *(COLUMNS[key][0].removeprefix("= ") for key in SUMMARY)]
+    align = ["left", "left", *["right"] * len(SUMMARY)]
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True, colalign=align)
+
+
+def _runs(folder: Path) -> list[Path]:
+    """Result folders, the highest rate first."""
+    found = [path.parent for path in folder.glob("*/evaluate.json")]
+
+    def rate(run: Path) -> tuple[float, str]:
+        scores = json.loads((run / "evaluate.json").read_text())
+        return -scores["geodesic"]["bits_per_image"], run.name
+
+    return sorted(found, key=rate)
+
+
 def results_page(folder: Path) -> str:
     """Write up every run below a folder, as Markdown.
 
@@ -121,7 +150,7 @@ def results_page(folder: Path) -> str:
         "held-out test images. Likelihoods are in nats per image, Bernoulli on grey pixels; "
         "[the README](../README.md#how-to-read-the-table) explains the columns.",
     ]
-    for run in sorted(path.parent for path in folder.glob("*/evaluate.json")):
+    for run in _runs(folder):
         scores = json.loads((run / "evaluate.json").read_text())
         parts += [
             f"## {run.name}",

@@ -3,18 +3,20 @@
     python -m stages.publish mnist-30-bits -S prepare.dataset=mnist -S prepare.root=../shared/data
 
 The run is a DVC experiment called NAME in a temporary workspace: the checkout stays as it is, and
-stages whose inputs are already in the cache do not run again. docs/results.md is rewritten from
-all the results there are. With --page only that is done.
+stages whose inputs are already in the cache do not run again. docs/results.md and the README's
+table are rewritten from all the results there are. With --page only that is done.
 """
 
 import argparse
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 from dvc.api import DVCFileSystem
 
 from geovq.params import Params
-from geovq.report import results_page
+from geovq.report import results_page, summary
 from geovq.store import replacing
 from stages.common import METRICS, PICTURES, RESULTS, run
 
@@ -35,6 +37,10 @@ def main(params: Params) -> None:
         keep(options.name)
     with replacing(RESULTS.with_suffix(".md")) as partial:
         partial.write_text(results_page(RESULTS))
+    readme = Path("README.md")
+    block = re.compile(r"(<!-- results -->\n).*?(<!-- end of results -->)", re.DOTALL)
+    with replacing(readme) as partial:
+        partial.write_text(block.sub(rf"\1{summary(RESULTS)}\n\2", readme.read_text()))
 
 
 def keep(name: str) -> None:
