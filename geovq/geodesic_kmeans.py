@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
@@ -17,6 +18,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from geovq._swaps import improve
 from geovq.errors import InputError
 from geovq.graph import (
     Geometry,
@@ -30,6 +32,9 @@ from geovq.graph import (
 __all__ = ["GeodesicKMeans", "assign"]
 
 CANDIDATES = 8  # nodes tried as the new medoid of a cell
+ALL_CANDIDATES = 16_000  # up to so many points, every one is a candidate for a swap,
+MOST_CANDIDATES = 3_000  # and of more, so many
+ROUNDS = 2  # times every candidate is tried
 MOST_FOR_START = 20_000  # points on which the Euclidean start is computed
 
 
@@ -62,9 +67,10 @@ def assign(matrix: sparse.csr_matrix, centers: np.ndarray) -> tuple[np.ndarray, 
 class GeodesicKMeans(ClusterMixin, BaseEstimator):
     """K-means with distances measured along the k-NN graph.
 
-    Starts at the Euclidean k-means centres snapped to their nearest nodes, then Lloyd steps:
-    every cell tries the nodes nearest to its mean as its medoid, by distances inside the cell, so
-    the objective never rises.
+    Starts at the Euclidean k-means centres snapped to their nearest nodes. FasterPAM swaps then
+    trade centres for candidates (every point, or of more than 16,000 the 3,000 that most points
+    have among their neighbours). Lloyd steps finish: every cell tries the nodes nearest to its
+    mean as its medoid, by distances inside the cell. The objective never rises.
 
     Parameters
     ----------
@@ -80,6 +86,8 @@ class GeodesicKMeans(ClusterMixin, BaseEstimator):
     max_iter : int
     random_state : int, RandomState or None
         Of the Euclidean start.
+    n_jobs : int or None
+        Threads that measure candidates; the result does not depend on it.
 
     Attributes
     ----------
@@ -112,6 +120,7 @@ class GeodesicKMeans(ClusterMixin, BaseEstimator):
         smoothing: int = 0,
         max_iter: int = 100,
         random_state: Any = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.n_neighbors = n_neighbors
@@ -120,6 +129,7 @@ class GeodesicKMeans(ClusterMixin, BaseEstimator):
         self.smoothing = smoothing
         self.max_iter = max_iter
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     def fit(
         self, X: ArrayLike, y: None = None, edge_points: np.ndarray | None = None
@@ -173,6 +183,14 @@ class GeodesicKMeans(ClusterMixin, BaseEstimator):
         # in which means are sensible.
         space = self.geometry_.edge_points if self.smoothing else points
         centers = self._start(space, weights)
+        centers = improve(
+            self.graph_.matrix,
+            weights.astype(np.float64),
+            centers,
+            self._candidates(),
+            ROUNDS,
+            effective_n_jobs(self.n_jobs),
+        )
         labels, distances, centers = self._lloyd(space, weights, centers)
         self.node_labels_, self.node_distances_ = labels, distances
         self.medoid_indices_ = first[centers]
@@ -202,6 +220,14 @@ class GeodesicKMeans(ClusterMixin, BaseEstimator):
         indices, lengths = self.geometry_.attach(data, edge_points)
         best = (lengths + self.node_distances_[indices]).argmin(1)
         return self.node_labels_[indices[np.arange(len(data)), best]]
+
+    def _candidates(self) -> np.ndarray:
+        """Nodes that may become centres by a swap: all, or of many those that most points know."""
+        n = len(self.geometry_.points)
+        if n <= ALL_CANDIDATES:
+            return np.arange(n)
+        known = np.bincount(self.geometry_.indices.ravel(), minlength=n)
+        return np.sort(np.argsort(-known, kind="stable")[:MOST_CANDIDATES])
 
     def _start(self, space: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Euclidean k-means centres, each snapped to the nearest node still free."""

@@ -31,7 +31,9 @@ def main(params: Params) -> None:
         if options.name is None:
             parser.error("NAME is missing")
         changes = [word for change in options.set_param for word in ("-S", change)]
-        command = ["dvc", "exp", "run", "--temp", "--force", "--name", options.name, *changes]
+        # An earlier experiment of this name gives way; --force would run every stage again.
+        subprocess.run(["dvc", "exp", "remove", options.name], stderr=subprocess.DEVNULL)
+        command = ["dvc", "exp", "run", "--temp", "--name", options.name, *changes]
         if subprocess.run(command).returncode:
             sys.exit(f"error: the run failed; {RESULTS / options.name} is as it was")
         keep(options.name)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from scipy.sparse.csgraph import dijkstra
-from sklearn.datasets import make_swiss_roll
+from sklearn.datasets import make_moons, make_swiss_roll
 from sklearn.metrics import adjusted_rand_score
 
-from geovq import GeodesicKMeans
+from geovq import GeodesicKMeans, geodesic_kmeans
 from geovq.errors import InputError
 from geovq.geodesic_kmeans import assign
 
@@ -36,13 +36,21 @@ def test_labels_and_inertia_match_full_shortest_paths(points, options):
     assert (np.bincount(kmeans.labels_, minlength=8) > 0).all()
 
 
-def test_every_iteration_lowers_the_objective():
+def test_no_step_raises_the_objective(monkeypatch):
     roll, _ = make_swiss_roll(1000, random_state=0)
-    inertias = [
-        GeodesicKMeans(8, max_iter=i, random_state=0).fit(roll).inertia_ for i in range(1, 8)
-    ]
+    inertias = [GeodesicKMeans(8, max_iter=i, random_state=0).fit(roll).inertia_ for i in range(4)]
+    monkeypatch.setattr(geodesic_kmeans, "ROUNDS", 0)
+    lloyd = [GeodesicKMeans(8, max_iter=i, random_state=0).fit(roll).inertia_ for i in range(8)]
     assert (np.diff(inertias) <= 0).all()
-    assert inertias[-1] < inertias[0]
+    assert (np.diff(lloyd) <= 0).all()
+    assert inertias[-1] < lloyd[-1] < lloyd[0]
+
+
+def test_clusters_do_not_depend_on_the_threads(points):
+    first, second = (
+        GeodesicKMeans(8, random_state=0, n_jobs=n).fit(points).labels_ for n in (1, 2)
+    )
+    assert (first == second).all()
 
 
 @pytest.mark.parametrize("options", [{}, {"edge_power": 3.0}, {"smoothing": 4, "edge_power": 2.0}])
@@ -62,6 +70,10 @@ def test_unseen_points_take_the_shortest_way(points, rng):
 
 
 def test_it_follows_the_manifold_where_kmeans_cannot():
+    moons, labels = make_moons(400, noise=0.05, random_state=0)
+    with pytest.warns(UserWarning, match="2 components"):
+        found = GeodesicKMeans(2, edge_power=3, random_state=0).fit(moons).labels_
+    assert adjusted_rand_score(labels, found) > 0.9
     roll, place = make_swiss_roll(1500, random_state=0)
     found = GeodesicKMeans(6, random_state=0).fit(roll).labels_
     spans = [np.ptp(np.quantile(place[found == c], [0.05, 0.95])) for c in range(6)]

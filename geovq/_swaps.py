@@ -1,0 +1,277 @@
+"""FasterPAM swaps on a graph, without a distance matrix: the one compiled loop.
+
+FasterPAM (Schubert & Rousseeuw 2021, https://arxiv.org/abs/2008.05171) keeps the nearest and the
+second nearest centre of every point, which is all it takes to know what the objective becomes
+when a candidate replaces any one of the K centres. Here a candidate is measured by one Dijkstra
+run that is cut off wherever the second nearest centre is no farther: beyond, the candidate can
+change nothing, so about 1.1·N/K nodes are settled. Applying a swap repairs only the nodes it
+touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from scipy import sparse
+
+__all__ = ["improve", "two_nearest"]
+
+BATCH = (
+    64  # candidates measured before any of them is applied; fixed, so that threads do not matter
+)
+
+
+class State(NamedTuple):
+    """Nearest (`d1`, `c1`) and second nearest (`d2`, `c2`) centre of each node, by position."""
+
+    d1: np.ndarray
+    c1: np.ndarray
+    d2: np.ndarray
+    c2: np.ndarray
+
+
+@njit(cache=True, nogil=True)
+def _push(keys, values, size, key, value):  # type: ignore[no-untyped-def]
+    """Add to a binary heap; returns its arrays (grown if full) and size."""
+    if size == len(keys):
+        keys = np.concatenate((keys, np.empty_like(keys)))
+        values = np.concatenate((values, np.empty_like(values)))
+    i = size
+    while i > 0:
+        parent = (i - 1) >> 1
+        if keys[parent] <= key:
+            break
+        keys[i], values[i] = keys[parent], values[parent]
+        i = parent
+    keys[i], values[i] = key, value
+    return keys, values, size + 1
+
+
+@njit(cache=True, nogil=True)
+def _pop(keys, values, size):  # type: ignore[no-untyped-def]
+    """Take the least off a heap; returns it and the new size."""
+    top_key, top_value = keys[0], values[0]
+    size -= 1
+    key, value = keys[size], values[size]
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= size:
+            break
+        if child + 1 < size and keys[child + 1] < keys[child]:
+            child += 1
+        if keys[child] >= key:
+            break
+        keys[i], values[i] = keys[child], values[child]
+        i = child
+    keys[i], values[i] = key, value
+    return top_key, top_value, size
+
+
+@njit(cache=True, nogil=True)
+def _spread(indptr, indices, lengths, d1, c1, d2, c2, keys, values, size, k):  # type: ignore[no-untyped-def]
+    """Settle a heap of (distance, node · k + centre): every node takes its two nearest centres."""
+    while size:
+        distance, code, size = _pop(keys, values, size)
+        node, center = code // k, code % k
+        if center == c1[node] or distance >= d2[node]:
+            continue
+        if distance < d1[node]:
+            d2[node], c2[node] = d1[node], c1[node]
+            d1[node], c1[node] = distance, center
+        else:
+            d2[node], c2[node] = distance, center
+        for edge in range(indptr[node], indptr[node + 1]):
+            other, far = indices[edge], distance + lengths[edge]
+            if far < d2[other] and center != c1[other]:
+                keys, values, size = _push(keys, values, size, far, other * k + center)
+    return keys, values
+
+
+@njit(cache=True, nogil=True)
+def _two_nearest(indptr, indices, lengths, centers, d1, c1, d2, c2):  # type: ignore[no-untyped-def]
+    k = len(centers)
+    keys, values, size = np.empty(1024), np.empty(1024, np.int64), 0
+    for center in range(k):
+        keys, values, size = _push(keys, values, size, 0.0, centers[center] * k + center)
+    _spread(indptr, indices, lengths, d1, c1, d2, c2, keys, values, size, k)
+
+
+@njit(cache=True, nogil=True)
+def _remove(indptr, indices, lengths, d1, c1, d2, c2, gone, k):  # type: ignore[no-untyped-def]
+    """Take a centre away: its nodes move up their second nearest and look for a new one."""
+    keys, values, size = np.empty(1024), np.empty(1024, np.int64), 0
+    affected = np.empty(1024, np.int64)
+    count = 0
+    for node in range(len(d1)):
+        if c1[node] == gone or c2[node] == gone:
+            if c1[node] == gone:
+                d1[node], c1[node] = d2[node], c2[node]
+            d2[node], c2[node] = np.inf, -1
+            if count == len(affected):
+                affected = np.concatenate((affected, np.empty_like(affected)))
+            affected[count] = node
+            count += 1
+    # The new one reaches a node through a neighbour that has it among its own two.
+    for i in range(count):
+        node = affected[i]
+        for edge in range(indptr[node], indptr[node + 1]):
+            other, length = indices[edge], lengths[edge]
+            if c1[other] >= 0 and c1[other] != c1[node]:
+                code = node * k + c1[other]
+                keys, values, size = _push(keys, values, size, d1[other] + length, code)
+            if c2[other] >= 0 and c2[other] != c1[node]:
+                code = node * k + c2[other]
+                keys, values, size = _push(keys, values, size, d2[other] + length, code)
+    _spread(indptr, indices, lengths, d1, c1, d2, c2, keys, values, size, k)
+
+
+@njit(cache=True, nogil=True)
+def _insert(indptr, indices, lengths, d1, c1, d2, c2, node, center, k):  # type: ignore[no-untyped-def]
+    keys, values = np.empty(1024), np.empty(1024, np.int64)
+    keys[0], values[0] = 0.0, node * k + center
+    _spread(indptr, indices, lengths, d1, c1, d2, c2, keys, values, 1, k)
+
+
+@njit(cache=True, nogil=True)
+def _gains(indptr, indices, lengths, weights, d1, c1, d2, loss, candidates):  # type: ignore[no-untyped-def]
+    """Change of the objective when each candidate replaces the centre it had best replace."""
+    k = len(loss)
+    reached = np.full(len(d1), np.inf)
+    touched = np.empty(len(d1), np.int64)
+    keys, values = np.empty(1024), np.empty(1024, np.int64)
+    changes, replaced = np.zeros(len(candidates)), np.zeros(len(candidates), np.int64)
+    for number, candidate in enumerate(candidates):
+        if d1[candidate] == 0.0:  # a centre, or in no place better than one
+            continue
+        own = np.zeros(k)  # what the removal of each centre costs less, thanks to the candidate
+        shared = 0.0
+        keys[0], values[0], size = 0.0, candidate, 1
+        reached[candidate], touched[0], count = 0.0, candidate, 1
+        while size:
+            distance, node, size = _pop(keys, values, size)
+            if distance > reached[node]:
+                continue
+            if k == 1:
+                own[0] += weights[node] * (distance - d1[node])
+            elif distance < d1[node]:
+                shared += weights[node] * (distance - d1[node])
+                own[c1[node]] += weights[node] * (d1[node] - d2[node])
+            else:
+                own[c1[node]] += weights[node] * (distance - d2[node])
+            for edge in range(indptr[node], indptr[node + 1]):
+                other, far = indices[edge], distance + lengths[edge]
+                if far < reached[other] and far < d2[other]:
+                    if reached[other] == np.inf:
+                        touched[count] = other
+                        count += 1
+                    reached[other] = far
+                    keys, values, size = _push(keys, values, size, far, other)
+        own += loss
+        replaced[number] = np.argmin(own)
+        changes[number] = shared + own[replaced[number]]
+        for i in range(count):
+            reached[touched[i]] = np.inf
+    return changes, replaced
+
+
+def _graph(matrix: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return matrix.indptr, matrix.indices, matrix.data
+
+
+def two_nearest(matrix: sparse.csr_matrix, centers: np.ndarray) -> State:
+    """Two nearest centres of every node, in one pass.
+
+    Parameters
+    ----------
+    matrix : csr_matrix of shape (N, N)
+        Symmetric edge lengths.
+    centers : ndarray of shape (K,)
+        Distinct nodes.
+
+    Returns
+    -------
+    State
+        Distances are infinite and centres −1 where there is none.
+    """
+    n = matrix.shape[0]
+    state = State(np.full(n, np.inf), np.full(n, -1), np.full(n, np.inf), np.full(n, -1))
+    _two_nearest(*_graph(matrix), centers, *state)
+    return state
+
+
+def _removal_loss(state: State, weights: np.ndarray, k: int) -> np.ndarray:
+    """What the objective rises by when a centre is taken away; (K,)."""
+    if k == 1:
+        return np.zeros(1)
+    return np.bincount(state.c1, weights * (state.d2 - state.d1), k)
+
+
+def improve(
+    matrix: sparse.csr_matrix,
+    weights: np.ndarray,
+    centers: np.ndarray,
+    candidates: np.ndarray,
+    rounds: int,
+    threads: int = 1,
+    report: Callable[[int], Any] = lambda done: None,
+) -> np.ndarray:
+    """Swap centres for candidates as long as the objective falls.
+
+    Parameters
+    ----------
+    matrix : csr_matrix of shape (N, N)
+        Symmetric edge lengths, connected.
+    weights : ndarray of shape (N,), float64
+    centers : ndarray of shape (K,), int64
+        Distinct nodes.
+    candidates : ndarray of shape (C,), int64
+        Nodes that may become centres, in the order they are tried.
+    rounds : int
+        Times all candidates are tried at most.
+    threads : int
+        Candidates are measured in parallel; the result does not depend on how many at once.
+    report : callable
+        Told how many more candidates have been measured.
+
+    Returns
+    -------
+    ndarray of shape (K,), int64
+    """
+    graph, centers, k = _graph(matrix), centers.copy(), len(centers)
+    state = two_nearest(matrix, centers)
+    loss = _removal_loss(state, weights, k)
+    least = -1e-9 * float(weights @ state.d1)
+
+    def gains(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return _gains(*graph, weights, state.d1, state.c1, state.d2, loss, part)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(rounds):
+            swaps = 0
+            for start in range(0, len(candidates), BATCH):
+                batch = candidates[start : start + BATCH]
+                parts = list(pool.map(gains, np.array_split(batch, threads)))
+                changes = np.concatenate([part[0] for part in parts])
+                replaced = np.concatenate([part[1] for part in parts])
+                fresh = True
+                for i in np.argsort(changes, kind="stable"):
+                    if changes[i] >= least:
+                        break
+                    change, slot = changes[i], replaced[i]
+                    if not fresh:  # the swaps just made may have taken its gain away
+                        (change,), (slot,) = gains(batch[i : i + 1])
+                    if change < least:
+                        _remove(*graph, *state, slot, k)
+                        _insert(*graph, *state, batch[i], slot, k)
+                        centers[slot] = batch[i]
+                        loss = _removal_loss(state, weights, k)
+                        fresh, swaps = False, swaps + 1
+                report(len(batch))
+            if not swaps:
+                break
+    return centers
