@@ -1,113 +1,120 @@
-"""Geodesic k-means: clusters by distance along the k-NN graph.
-
-The objective is Σ_i w_i d(x_i, c(i)), the distance along the graph from each point to its nearest
-centre, where centres are nodes (medoids). No N×N matrix is ever built: assigning all points to K
-centres is one multi-source Dijkstra run, and memory is O(kN).
-"""
+"""Geodesic k-means: clusters by distance along the k-NN graph, as a scikit-learn estimator."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import warnings
+from typing import Any, Self
 
 import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
-from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from tqdm import tqdm
 
+from geovq import _saving
 from geovq._swaps import improve
 from geovq.errors import InputError
 from geovq.graph import (
     Geometry,
     Length,
+    as_graph,
     build_graph,
     euclidean_length,
-    nearest_neighbors,
+    padded_rows,
     smooth,
 )
+from geovq.medoids import assign, candidates, euclidean_start, lloyd
+from geovq.neighbors import distinct_rows
 
-__all__ = ["GeodesicKMeans", "assign"]
+__all__ = ["GeodesicKMeans"]
 
-CANDIDATES = 8  # nodes tried as the new medoid of a cell
-ALL_CANDIDATES = 16_000  # up to so many points, every one is a candidate for a swap,
-MOST_CANDIDATES = 3_000  # and of more, so many
-ROUNDS = 2  # times every candidate is tried
-MOST_FOR_START = 20_000  # points on which the Euclidean start is computed
-
-
-def assign(matrix: sparse.csr_matrix, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest centre of every node along the graph: one multi-source Dijkstra run.
-
-    Parameters
-    ----------
-    matrix : csr_matrix of shape (N, N)
-        Symmetric edge lengths.
-    centers : ndarray of shape (K,)
-        Distinct nodes.
-
-    Returns
-    -------
-    labels : ndarray of shape (N,), int64
-        Position in `centers`.
-    distances : ndarray of shape (N,)
-        Infinite, with label 0, where no centre can be reached.
-    """
-    # The matrix is symmetric already: directed=True spares a copy of it.
-    distances, _, sources = dijkstra(
-        matrix, directed=True, indices=centers, min_only=True, return_predecessors=True
-    )
-    position = np.zeros(matrix.shape[0] + 1, dtype=np.int64)
-    position[centers] = np.arange(len(centers))
-    return position[np.where(np.isinf(distances), centers[0], sources)], distances
+ROUNDS = 2  # times every candidate for a swap is tried
+FLOATS = (np.float64, np.float32)
 
 
-class GeodesicKMeans(ClusterMixin, BaseEstimator):
+class GeodesicKMeans(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
+):
     """K-means with distances measured along the k-NN graph.
 
-    Starts at the Euclidean k-means centres snapped to their nearest nodes. FasterPAM swaps then
-    trade centres for candidates (every point, or of more than 16,000 the 3,000 that most points
-    have among their neighbours). Lloyd steps finish: every cell tries the nodes nearest to its
-    mean as its medoid, by distances inside the cell. The objective never rises.
+    The objective is Σ_i w_i d(x_i, c(i)), where centres are points (medoids) and d is the length
+    of the shortest path. Starts at the Euclidean k-means centres snapped to their nearest points.
+    FasterPAM swaps then trade centres for candidates (every point, or of more than 16,000 the
+    3,000 with most edges). Lloyd steps finish: every cell tries the points nearest to its mean as
+    its medoid. The objective never rises, no cell is ever empty, and memory is O(kN).
 
     Parameters
     ----------
     n_clusters : int
     n_neighbors : int
-        k of the graph.
-    metric : 'euclidean' or callable
-        Edge lengths: a callable takes paired rows (M, G), (M, G) and returns (M,) lengths.
+        k of the graph; fewer where there are not so many other points.
+    metric : {'euclidean', 'precomputed'} or callable
+        Edge lengths. A callable takes paired rows (M, G), (M, G) and returns (M,) lengths. With
+        'precomputed' X is a sparse (N, N) graph of edge lengths, connected; stored zeros are
+        edges.
     edge_power : float
         An edge is length ** edge_power long (Fermat distances for powers above 1).
     smoothing : int
         Edges are measured on points averaged this many times over their neighbours, and whitened.
+    n_init : int
+        Starts; the best result is kept.
     max_iter : int
+        Lloyd steps at most.
     random_state : int, RandomState or None
-        Of the Euclidean start.
+        Of the start.
     n_jobs : int or None
         Threads that measure candidates; the result does not depend on it.
+    verbose : int
+        Show progress when not 0.
 
     Attributes
     ----------
     medoid_indices_ : ndarray of shape (K,), int64
         The training points that are centres.
     cluster_centers_ : ndarray of shape (K, F)
+        Those points; absent when X was a graph.
     labels_ : ndarray of shape (N,), int64
     distances_ : ndarray of shape (N,)
         Geodesic distance of each training point to its centre.
     inertia_ : float
-        Their sum: the objective.
+        Their weighted sum: the objective.
     n_iter_ : int
+        Lloyd steps of the best start.
     n_components_ : int
         Of the graph, before its components were joined.
+    recall_ : float
+        Share of true neighbours that the search found, on a sample; 1 where it is exact.
     geometry_ : Geometry
-        Of the N' distinct training points: the nodes.
-    graph_ : Graph
-        Over the nodes.
+        Of the N' distinct points of positive weight: the nodes.
+    graph_ : csr_matrix of shape (N', N')
+        Edge lengths.
+    node_rows_ : ndarray of shape (N',), int64
+        Training point of each node (the first, of copies).
+    row_nodes_ : ndarray of shape (N,), int64
+        Node of each training point; −1 for those of weight 0.
+    node_medoids_ : ndarray of shape (K,), int64
+        The nodes that are centres.
     node_labels_, node_distances_ : ndarray of shape (N',)
         `labels_` and `distances_` of the nodes.
+
+    Examples
+    --------
+    >>> from geovq import GeodesicKMeans
+    >>> from sklearn.datasets import make_swiss_roll
+    >>> points, _ = make_swiss_roll(500, random_state=0)
+    >>> GeodesicKMeans(4, random_state=0).fit_predict(points).shape
+    (500,)
     """
 
     def __init__(
@@ -118,96 +125,113 @@ class GeodesicKMeans(ClusterMixin, BaseEstimator):
         metric: str | Length = "euclidean",
         edge_power: float = 1.0,
         smoothing: int = 0,
+        n_init: int = 1,
         max_iter: int = 100,
         random_state: Any = None,
         n_jobs: int | None = None,
+        verbose: int = 0,
     ) -> None:
         self.n_clusters = n_clusters
         self.n_neighbors = n_neighbors
         self.metric = metric
         self.edge_power = edge_power
         self.smoothing = smoothing
+        self.n_init = n_init
         self.max_iter = max_iter
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def fit(
-        self, X: ArrayLike, y: None = None, edge_points: np.ndarray | None = None
+        self,
+        X: ArrayLike,
+        y: None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        edge_points: np.ndarray | None = None,
     ) -> GeodesicKMeans:
         """Cluster the rows of X.
 
         Parameters
         ----------
-        X : array-like of shape (N, F)
-            Neighbours are searched among these.
+        X : array-like of shape (N, F), or sparse matrix of shape (N, N)
+            Points, among which neighbours are searched; or a graph, with metric 'precomputed'.
         y : None
             Ignored.
+        sample_weight : array-like of shape (N,), optional
+            Of each point in the objective. A point of weight 0 is only predicted.
         edge_points : ndarray of shape (N, G), optional
             Coordinates in which edges are measured; X by default.
 
         Raises
         ------
         ValueError
-            Fewer distinct points than clusters, or not more points than neighbours.
+            Fewer points than clusters, a graph that is not connected, or a parameter out of
+            range.
+
+        Warns
+        -----
+        UserWarning
+            The graph had several components: how many, and how long the joins are.
+        ConvergenceWarning
+            Fewer distinct points than clusters: each becomes one.
         """
-        data: np.ndarray = validate_data(self, X, dtype=[np.float64, np.float32])
-        if self.n_neighbors >= len(data):
-            raise InputError(
-                f"n_neighbors = {self.n_neighbors}; allowed: fewer than n_samples = {len(data)}"
-            )
-        # Copies of a point would fill each other's neighbour lists: one node with their weight.
-        rows = np.ascontiguousarray(data) + 0.0  # −0 and 0 have different bytes
-        _, first, inverse, weights = np.unique(
-            rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel(),
-            return_index=True,
-            return_inverse=True,
-            return_counts=True,
+        self._check_parameters()
+        precomputed = self._precomputed
+        data = validate_data(self, X, dtype=FLOATS, accept_sparse="csr" if precomputed else False)
+        weights = _check_sample_weight(
+            sample_weight, data, dtype=np.float64, ensure_non_negative=True
         )
+        # A point of weight 0 is no node; copies of a point are one, of all their weight, or they
+        # would fill each other's neighbour lists.
+        used = np.arange(data.shape[0]) if precomputed else np.flatnonzero(weights)
+        if precomputed:
+            first = inverse = used
+            masses, space = weights, None
+            self.graph_, self.n_components_, self.recall_ = as_graph(data), 1, 1.0
+        else:
+            first, inverse = distinct_rows(data[used])
+            masses, first = np.bincount(inverse, weights[used]), used[first]
+            measured = data if edge_points is None else edge_points
+            space = self._build(data[first], measured[first])
+        if self.n_clusters > data.shape[0]:
+            raise InputError(
+                f"n_clusters = {self.n_clusters}; allowed: at most n_samples = {data.shape[0]}"
+            )
         if self.n_clusters > len(first):
-            raise InputError(
-                f"n_clusters = {self.n_clusters}; "
-                f"allowed: at most the number of distinct points, {len(first)}"
+            warnings.warn(
+                f"n_clusters = {self.n_clusters}, but only {len(first)} distinct points: "
+                f"{len(first)} clusters",
+                ConvergenceWarning,
+                stacklevel=2,
             )
-        points = data[first]
-        geometry = Geometry(
-            points,
-            min(self.n_neighbors, len(points) - 1),
-            points if edge_points is None else edge_points[first],
-            euclidean_length if isinstance(self.metric, str) else self.metric,
-            self.edge_power,
-        )
-        self.geometry_ = smooth(geometry, self.smoothing) if self.smoothing else geometry
-        self.graph_ = build_graph(self.geometry_)
-        self.n_components_ = self.graph_.n_components
-        # Smoothing moves the points themselves; any other edge coordinates need not be a space
-        # in which means are sensible.
-        space = self.geometry_.edge_points if self.smoothing else points
-        centers = self._start(space, weights)
-        centers = improve(
-            self.graph_.matrix,
-            weights.astype(np.float64),
-            centers,
-            self._candidates(),
-            ROUNDS,
-            effective_n_jobs(self.n_jobs),
-        )
-        labels, distances, centers = self._lloyd(space, weights, centers)
-        self.node_labels_, self.node_distances_ = labels, distances
-        self.medoid_indices_ = first[centers]
-        self.cluster_centers_ = data[self.medoid_indices_]
-        self.labels_ = labels[inverse.ravel()]
-        self.distances_ = distances[inverse.ravel()]
-        self.inertia_ = float(self.distances_.sum())
+        self.node_rows_, self.row_nodes_ = first, np.full(data.shape[0], -1)
+        self.row_nodes_[used] = inverse
+        self.node_medoids_ = self._cluster(space, masses)
+        self.node_labels_, self.node_distances_ = assign(self.graph_, self.node_medoids_)
+        self.medoid_indices_ = first[self.node_medoids_]
+        self.labels_ = np.empty(data.shape[0], dtype=np.int64)
+        self.distances_ = np.empty(data.shape[0])
+        self.labels_[used] = self.node_labels_[inverse]
+        self.distances_[used] = self.node_distances_[inverse]
+        if not precomputed:
+            self.cluster_centers_ = data[self.medoid_indices_]
+            rest = np.flatnonzero(weights == 0)
+            if len(rest):
+                found = self._nearest(*self.geometry_.attach(data[rest], measured[rest]))
+                self.labels_[rest], self.distances_[rest] = found
+        self.inertia_ = float(weights @ self.distances_)
         return self
 
-    def predict(self, X: ArrayLike, edge_points: np.ndarray | None = None) -> np.ndarray:
+    def predict(self, X: ArrayLike, *, edge_points: np.ndarray | None = None) -> np.ndarray:
         """Cluster of unseen points: argmin over neighbours j of length(x, x_j) + d(x_j, centre).
 
         Training points get their `labels_` back.
 
         Parameters
         ----------
-        X : array-like of shape (M, F)
+        X : array-like of shape (M, F), or sparse matrix of shape (M, N)
+            Points; or with metric 'precomputed' the lengths of edges to training points.
         edge_points : ndarray of shape (M, G), optional
             As in `fit`.
 
@@ -215,83 +239,153 @@ class GeodesicKMeans(ClusterMixin, BaseEstimator):
         -------
         ndarray of shape (M,), int64
         """
-        check_is_fitted(self)
-        data: np.ndarray = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        indices, lengths = self.geometry_.attach(data, edge_points)
-        best = (lengths + self.node_distances_[indices]).argmin(1)
-        return self.node_labels_[indices[np.arange(len(data)), best]]
+        return self._nearest(*self._attach(X, edge_points))[0]
 
-    def _candidates(self) -> np.ndarray:
-        """Nodes that may become centres by a swap: all, or of many those that most points know."""
-        n = len(self.geometry_.points)
-        if n <= ALL_CANDIDATES:
-            return np.arange(n)
-        known = np.bincount(self.geometry_.indices.ravel(), minlength=n)
-        return np.sort(np.argsort(-known, kind="stable")[:MOST_CANDIDATES])
+    def transform(self, X: ArrayLike, *, edge_points: np.ndarray | None = None) -> np.ndarray:
+        """Geodesic distance of points to each centre, (M, K); arguments as in `predict`.
 
-    def _start(self, space: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Euclidean k-means centres, each snapped to the nearest node still free."""
-        from sklearn.cluster import KMeans
-
-        random = check_random_state(self.random_state)
-        seed = random.randint(2**31 - 1)
-        some = np.arange(len(space))
-        if len(some) > MOST_FOR_START:
-            some = random.choice(len(space), MOST_FOR_START, replace=False)
-        kmeans = KMeans(self.n_clusters, n_init=1, random_state=seed)
-        means = kmeans.fit(space[some], sample_weight=weights[some]).cluster_centers_
-        nearest = nearest_neighbors(space, means, self.n_clusters)
-        taken: dict[int, None] = {}
-        for options in nearest:
-            taken[next(int(node) for node in options if int(node) not in taken)] = None
-        return np.array(list(taken))
-
-    def _lloyd(
-        self, space: np.ndarray, weights: np.ndarray, centers: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        matrix = self.graph_.matrix
-        labels, distances = assign(matrix, centers)
-        objective = weights @ distances
-        for iteration in range(1, self.max_iter + 1):
-            self.n_iter_ = iteration
-            tried = self._better_medoids(space, weights, centers, labels, distances)
-            found, lengths = assign(matrix, tried)
-            if weights @ lengths >= objective * (1 - 1e-9):
-                break
-            centers, labels, distances = tried, found, lengths
-            objective = weights @ distances
-        return labels, distances, centers
-
-    def _better_medoids(
-        self,
-        space: np.ndarray,
-        weights: np.ndarray,
-        centers: np.ndarray,
-        labels: np.ndarray,
-        distances: np.ndarray,
-    ) -> np.ndarray:
-        """Best medoid of each cell among the nodes nearest to its mean, by paths inside the cell.
-
-        Cells are cut apart, so one Dijkstra run measures one candidate of every cell at once.
+        Takes one Dijkstra run a centre.
         """
-        k = len(centers)
-        total = np.bincount(labels, weights, k)
-        one_hot = sparse.csr_matrix((weights, (labels, np.arange(len(labels)))))
-        means = (one_hot @ space) / total[:, None]
-        offsets = np.linalg.norm(space - means[labels], axis=1)
-        order = np.lexsort((offsets, labels))
-        sizes = np.bincount(labels, minlength=k)
-        starts = np.cumsum(sizes) - sizes
+        indices, lengths = self._attach(X, edge_points)
+        distances = np.empty((len(indices), len(self.medoid_indices_)))
+        for column, center in enumerate(self.node_medoids_):
+            to_center = dijkstra(self.graph_, directed=True, indices=center)
+            distances[:, column] = (lengths + to_center[indices]).min(1)
+        return distances
 
-        edges = self.graph_.matrix.tocoo()
-        inside = labels[edges.row] == labels[edges.col]
-        cells = sparse.csr_matrix(
-            (edges.data[inside], (edges.row[inside], edges.col[inside])), shape=edges.shape
+    def score(self, X: ArrayLike, y: None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Minus the objective on X."""
+        _, distances = self._nearest(*self._attach(X, None))
+        weights = _check_sample_weight(sample_weight, distances[:, None], dtype=np.float64)
+        return -float(weights @ distances)
+
+    def path(self, start: int, end: int) -> np.ndarray:
+        """Training points along the shortest path between two of them, both ends included.
+
+        Parameters
+        ----------
+        start, end : int
+            Rows of the training data.
+
+        Returns
+        -------
+        ndarray of shape (L,), int64
+            Rows of the training data.
+        """
+        check_is_fitted(self)
+        source, target = self.row_nodes_[start], self.row_nodes_[end]
+        if min(source, target) < 0:
+            raise InputError(f"start = {start}, end = {end}; allowed: points of positive weight")
+        _, before = dijkstra(self.graph_, directed=True, indices=source, return_predecessors=True)
+        nodes = [target]
+        while nodes[-1] != source:
+            nodes.append(before[nodes[-1]])
+        return self.node_rows_[nodes[::-1]]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write parameters and what was fitted to one npz file, without pickle.
+
+        Raises
+        ------
+        InputError
+            `random_state` is an object; allowed: an integer or None.
+        """
+        check_is_fitted(self)
+        _saving.write(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, metric: Length | None = None) -> Self:
+        """Read what `save` wrote; a callable metric has to be given again.
+
+        Raises
+        ------
+        InputError
+            The file is absent, truncated or another kind of file, or the metric is missing.
+        """
+        return _saving.read(cls, path, metric)
+
+    @property
+    def _precomputed(self) -> bool:
+        return isinstance(self.metric, str) and self.metric == "precomputed"
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.medoid_indices_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self._precomputed
+        tags.input_tags.sparse = self._precomputed
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _build(self, points: np.ndarray, edge_points: np.ndarray) -> np.ndarray:
+        """Build the graph; returns the coordinates in which cells have means."""
+        geometry = Geometry(
+            points,
+            min(self.n_neighbors, len(points) - 1),
+            edge_points,
+            self.metric if callable(self.metric) else euclidean_length,
+            self.edge_power,
         )
-        best, costs = centers.copy(), np.bincount(labels, weights * distances, k)
-        for rank in range(min(CANDIDATES, sizes.max())):
-            tried = order[starts + np.minimum(rank, sizes - 1)]
-            cost = np.bincount(labels, weights * assign(cells, tried)[1], k)
-            better = cost < costs
-            best[better], costs[better] = tried[better], cost[better]
+        self.geometry_ = smooth(geometry, self.smoothing) if self.smoothing else geometry
+        graph = build_graph(self.geometry_)
+        self.graph_, self.n_components_ = graph.matrix, graph.n_components
+        self.recall_ = self.geometry_.recall()
+        # Smoothing moves the points themselves; any other edge coordinates need not be a space in
+        # which means are sensible.
+        return self.geometry_.edge_points if self.smoothing else points
+
+    def _cluster(self, space: np.ndarray | None, weights: np.ndarray) -> np.ndarray:
+        """Best centres of `n_init` starts, (K,) nodes."""
+        random = check_random_state(self.random_state)
+        k = min(self.n_clusters, len(weights))
+        tried = candidates(self.graph_)
+        best, least = np.empty(0, np.int64), np.inf
+        total = self.n_init * ROUNDS * len(tried)
+        with tqdm(total=total, desc="swaps", unit="node", disable=not self.verbose) as bar:
+            for _ in range(self.n_init):
+                if space is None:  # no coordinates, no means: swaps do all the work
+                    centers = random.choice(len(weights), k, replace=False)
+                else:
+                    centers = euclidean_start(space, weights, k, random)
+                threads = effective_n_jobs(self.n_jobs)
+                centers = improve(self.graph_, weights, centers, tried, ROUNDS, threads, bar.update)
+                iterations = 0
+                if space is not None:
+                    centers, iterations = lloyd(self.graph_, space, weights, centers, self.max_iter)
+                objective = weights @ assign(self.graph_, centers)[1]
+                if objective < least:
+                    best, least, self.n_iter_ = centers, objective, max(iterations, 1)
         return best
+
+    def _attach(
+        self, X: ArrayLike, edge_points: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Edges from unseen points to nodes: indices and lengths, both (M, k)."""
+        check_is_fitted(self)
+        if not self._precomputed:
+            return self.geometry_.attach(
+                validate_data(self, X, dtype=FLOATS, reset=False), edge_points
+            )
+        edges = validate_data(self, X, dtype=FLOATS, accept_sparse="csr", reset=False)
+        return padded_rows(sparse.csr_matrix(edges))
+
+    def _nearest(self, indices: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Label and distance of the centre that the shortest way leads to, both (M,)."""
+        ways = lengths + self.node_distances_[indices]
+        rows, best = np.arange(len(ways)), ways.argmin(1)
+        return self.node_labels_[indices[rows, best]], ways[rows, best]
+
+    def _check_parameters(self) -> None:
+        least = {"n_clusters": 1, "n_neighbors": 1, "smoothing": 0, "n_init": 1, "max_iter": 0}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < low:
+                raise InputError(f"{name} = {value!r}; allowed: an integer of at least {low}")
+        if not self.edge_power > 0:
+            raise InputError(f"edge_power = {self.edge_power!r}; allowed: above 0")
+        if not callable(self.metric) and self.metric not in ("euclidean", "precomputed"):
+            raise InputError(
+                f"metric = {self.metric!r}; allowed: 'euclidean', 'precomputed', or a callable"
+            )

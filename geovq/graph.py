@@ -16,11 +16,21 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["Geometry", "Graph", "build_graph", "euclidean_length", "nearest_neighbors", "smooth"]
+from geovq.errors import InputError
+from geovq.neighbors import is_exact, nearest_neighbors
+
+__all__ = [
+    "Geometry",
+    "Graph",
+    "as_graph",
+    "build_graph",
+    "euclidean_length",
+    "padded_rows",
+    "smooth",
+]
 
 Length = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-FLAT_SEARCH = 4_000_000_000  # query-point pairs up to which the exact search is affordable
 CHUNK = 65_536  # rows handled at once, so that temporary arrays stay small
 
 
@@ -29,40 +39,41 @@ def euclidean_length(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.linalg.norm(a - b, axis=1)
 
 
-def nearest_neighbors(base: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
-    """Indices of the k nearest rows of `base` for each query, nearest first.
+def padded_rows(matrix: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Stored entries of each row of (M, N) as indices and values (M, k), short rows padded."""
+    counts = np.diff(matrix.indptr)
+    if len(counts) and counts.min() == 0:
+        row = int(counts.argmin())
+        raise InputError(f"row {row} has no entry; allowed: an edge for every point")
+    filled = np.arange(counts.max(initial=0)) < counts[:, None]
+    indices, values = np.zeros(filled.shape, np.int64), np.full(filled.shape, np.inf)
+    indices[filled], values[filled] = matrix.indices, matrix.data
+    return indices, values
 
-    Exact up to `FLAT_SEARCH` pairs, an inverted-file index above (faiss).
 
-    Parameters
-    ----------
-    base : ndarray of shape (N, F)
-    queries : ndarray of shape (M, F)
-    k : int
+def as_graph(matrix: sparse.csr_matrix | np.ndarray) -> sparse.csr_matrix:
+    """Check a user's graph and make it symmetric: an edge both ways, the shorter of two lengths.
 
-    Returns
-    -------
-    ndarray of shape (M, min(k, N)), int64
+    Raises
+    ------
+    InputError
+        Not square, a negative length, or more than one connected component.
     """
-    import faiss
-
-    # Centred, for faiss computes in float32 and a common offset would cost digits.
-    center = base.mean(0, dtype=np.float64)
-    rows, wanted = (np.ascontiguousarray(x - center, dtype=np.float32) for x in (base, queries))
-    k = min(k, len(rows))
-    exact = faiss.IndexFlatL2(rows.shape[1])
-    exact.add(rows)
-    if len(rows) * len(wanted) <= FLAT_SEARCH:
-        return exact.search(wanted, k)[1]
-    lists = int(1.5 * len(rows) ** 0.5)
-    inverted = faiss.IndexIVFFlat(faiss.IndexFlatL2(rows.shape[1]), rows.shape[1], lists)
-    inverted.train(rows)
-    inverted.add(rows)
-    inverted.nprobe = 32
-    found = inverted.search(wanted, k)[1]
-    short = (found < 0).any(1)  # the probed lists held fewer than k points
-    found[short] = exact.search(wanted[short], k)[1]
-    return found
+    edges = sparse.coo_matrix(matrix)
+    if edges.shape[0] != edges.shape[1]:
+        raise InputError(f"X of shape {edges.shape}; allowed with metric 'precomputed': (N, N)")
+    if edges.nnz and edges.data.min() < 0:
+        raise InputError(f"an edge is {edges.data.min():g} long; allowed: lengths of at least 0")
+    n, off = edges.shape[0], edges.row != edges.col
+    rows, columns, lengths = edges.row[off], edges.col[off], edges.data[off].astype(np.float64)
+    keys = np.append(rows * np.int64(n) + columns, columns * np.int64(n) + rows)
+    order = np.lexsort((np.append(lengths, lengths), keys))
+    keys, kept = np.unique(keys[order], return_index=True)
+    both = (np.append(lengths, lengths)[order][kept], (keys // n, keys % n))
+    graph = sparse.csr_matrix(both, shape=(n, n))
+    if (count := connected_components(graph, directed=False)[0]) > 1:
+        raise InputError(f"the graph has {count} components; allowed: 1")
+    return graph
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,16 @@ class Geometry:
         others = found != np.arange(len(found))[:, None]
         others[others.all(1), -1] = False
         return found[others].reshape(len(found), found.shape[1] - 1)
+
+    def recall(self, sample: int = 1000) -> float:
+        """Share of true neighbours among `indices`, on a sample; 1 where the search is exact."""
+        n = len(self.points)
+        if is_exact(n, n):
+            return 1.0
+        some = np.linspace(0, n - 1, sample).astype(np.int64)
+        true = nearest_neighbors(self.points, self.points[some], self.neighbors + 1)
+        found = np.column_stack([some, self.indices[some]])
+        return float(np.mean([np.isin(t, f).mean() for t, f in zip(true, found, strict=True)]))
 
     def lengths(self, a: np.ndarray, i: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarray:
         """Edge lengths of the pairs (a[i], b[j]), float64."""
@@ -188,7 +209,8 @@ def smooth(geometry: Geometry, steps: int) -> Geometry:
     center = after.mean(0)
     variances, axes = np.linalg.eigh((after - center).T @ (after - center) / n)
     kept = variances > 1e-9 * variances.max()
-    whiten = axes[:, kept] / np.sqrt(variances[kept])
+    kept[-1] = True  # the largest, even where all points have become one
+    whiten = axes[:, kept] / np.sqrt(np.maximum(variances[kept], np.finfo(float).tiny))
     # Whitening is affine, so averages commute with it.
     return replace(
         geometry,

@@ -11,7 +11,8 @@ from typing import Self
 
 import numpy as np
 
-from geovq.graph import CHUNK, Geometry, Length, nearest_neighbors
+from geovq.graph import CHUNK, Geometry, Length
+from geovq.neighbors import nearest_neighbors
 
 __all__ = ["GeodesicCells", "Level", "NearestCells", "VoteCells", "cell_means", "k_means"]
 

@@ -6,7 +6,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from geovq import GeodesicKMeans, geodesic_kmeans
 from geovq.errors import InputError
-from geovq.geodesic_kmeans import assign
+from geovq.medoids import assign
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def points(rng):
 
 
 def test_assignment_is_the_brute_force_argmin(points, rng):
-    matrix = GeodesicKMeans(5, random_state=0).fit(points).graph_.matrix
+    matrix = GeodesicKMeans(5, random_state=0).fit(points).graph_
     centers = rng.choice(300, 20, replace=False)
     full = dijkstra(matrix)[centers]
     labels, distances = assign(matrix, centers)
@@ -29,7 +29,7 @@ def test_labels_and_inertia_match_full_shortest_paths(points, options):
     kmeans = GeodesicKMeans(8, random_state=0, **options).fit(points)
     nodes = kmeans.geometry_.points
     centers = [int(np.flatnonzero((nodes == c).all(1))[0]) for c in kmeans.cluster_centers_]
-    full = dijkstra(kmeans.graph_.matrix)[centers]
+    full = dijkstra(kmeans.graph_)[centers]
     assert kmeans.inertia_ == pytest.approx(full.min(0).sum())
     np.testing.assert_allclose(full[kmeans.node_labels_, np.arange(300)], full.min(0))
     assert (points[kmeans.medoid_indices_] == kmeans.cluster_centers_).all()
@@ -122,8 +122,11 @@ def test_same_seed_same_clusters(points):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_clusters": 21}, "n_clusters = 21; allowed: at most .* distinct points, 20"),
-        ({"n_neighbors": 25}, "n_neighbors = 25; allowed: fewer than n_samples = 25"),
+        ({"n_clusters": 26}, "n_clusters = 26; allowed: at most n_samples = 25"),
+        ({"n_neighbors": 0}, "n_neighbors = 0; allowed: an integer of at least 1"),
+        ({"n_clusters": 2.5}, "n_clusters = 2.5; allowed: an integer of at least 1"),
+        ({"edge_power": 0}, "edge_power = 0; allowed: above 0"),
+        ({"metric": "cosine"}, "metric = 'cosine'; allowed: 'euclidean', 'precomputed'"),
     ],
 )
 def test_bad_parameters_are_named(points, options, message):

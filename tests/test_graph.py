@@ -4,8 +4,9 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial.distance import cdist
 
-from geovq import graph as graph_module
-from geovq.graph import Geometry, build_graph, euclidean_length, nearest_neighbors, smooth
+from geovq import neighbors
+from geovq.graph import Geometry, build_graph, euclidean_length, smooth
+from geovq.neighbors import nearest_neighbors
 
 
 def geometry(points, k=5, **options):
@@ -41,7 +42,7 @@ def test_neighbours_do_not_depend_on_where_the_origin_is(points):
 def test_the_approximate_search_is_complete_and_nearly_exact(points, rng, monkeypatch):
     many = rng.standard_normal((5000, 3))
     exact = nearest_neighbors(many, many, 6)
-    monkeypatch.setattr(graph_module, "FLAT_SEARCH", 0)
+    monkeypatch.setattr(neighbors, "FLAT_SEARCH", 0)
     found = nearest_neighbors(many, many, 6)
     assert (found >= 0).all()
     assert (found == exact).mean() > 0.99
