@@ -1,8 +1,9 @@
 # geovq: `make run` runs the pipeline, `make test` checks it. Both set up .venv on first use.
 PYTHON ?= python3
 BIN := .venv/bin
-# Idle OpenMP threads must sleep: spinning ones starve the other runtimes on a shared machine.
+# As in stages/__init__.py, for the tests.
 export OMP_WAIT_POLICY := PASSIVE
+export GOMP_SPINCOUNT := 2000
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: run test lock clean

@@ -1,5 +1,3 @@
 """Timings, as ratios within one run; each prints its table."""
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+import stages  # noqa: F401  (sets OpenMP up, before torch is loaded)
