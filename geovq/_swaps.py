@@ -18,6 +18,8 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
+from geovq.medoids import assign
+
 __all__ = ["improve", "two_nearest"]
 
 BATCH = (
@@ -35,11 +37,13 @@ class State(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
+def _grown(array):  # type: ignore[no-untyped-def]
+    return np.concatenate((array, np.empty_like(array)))
+
+
+@njit(cache=True, nogil=True)
 def _push(keys, values, size, key, value):  # type: ignore[no-untyped-def]
-    """Add to a binary heap; returns its arrays (grown if full) and size."""
-    if size == len(keys):
-        keys = np.concatenate((keys, np.empty_like(keys)))
-        values = np.concatenate((values, np.empty_like(values)))
+    """Add to a binary heap that has room; its size grows by one."""
     i = size
     while i > 0:
         parent = (i - 1) >> 1
@@ -48,14 +52,11 @@ def _push(keys, values, size, key, value):  # type: ignore[no-untyped-def]
         keys[i], values[i] = keys[parent], values[parent]
         i = parent
     keys[i], values[i] = key, value
-    return keys, values, size + 1
 
 
 @njit(cache=True, nogil=True)
 def _pop(keys, values, size):  # type: ignore[no-untyped-def]
-    """Take the least off a heap; returns it and the new size."""
-    top_key, top_value = keys[0], values[0]
-    size -= 1
+    """Take the least off a binary heap, `size` entries remain."""
     key, value = keys[size], values[size]
     i = 0
     while True:
@@ -69,16 +70,67 @@ def _pop(keys, values, size):  # type: ignore[no-untyped-def]
         keys[i], values[i] = keys[child], values[child]
         i = child
     keys[i], values[i] = key, value
-    return top_key, top_value, size
 
 
 @njit(cache=True, nogil=True)
-def _spread(indptr, indices, lengths, d1, c1, d2, c2, keys, values, size, k):  # type: ignore[no-untyped-def]
-    """Settle a heap of (distance, node · k + centre): every node takes its two nearest centres."""
+def _seconds(indptr, indices, lengths, d1, c1, d2, c2, nodes):  # type: ignore[no-untyped-def]
+    """Find the second nearest centres of `nodes`; the nearest of all and the others' are known.
+
+    The second nearest centre of a node is the nearest or the second nearest of the node before it
+    on the path, so it comes in over an edge.
+    """
+    keys, values, size = np.empty(1024), np.empty(1024, np.int64), 0
+    for node in nodes:
+        for edge in range(indptr[node], indptr[node + 1]):
+            other, length = indices[edge], lengths[edge]
+            if c1[other] != c1[node]:
+                if d1[other] + length < d2[node]:
+                    d2[node], c2[node] = d1[other] + length, c1[other]
+            elif d2[other] + length < d2[node]:
+                d2[node], c2[node] = d2[other] + length, c2[other]
+        if d2[node] < np.inf:
+            if size == len(keys):
+                keys, values = _grown(keys), _grown(values)
+            _push(keys, values, size, d2[node], node)
+            size += 1
     while size:
-        distance, code, size = _pop(keys, values, size)
-        node, center = code // k, code % k
-        if center == c1[node] or distance >= d2[node]:
+        distance, node = keys[0], values[0]
+        size -= 1
+        _pop(keys, values, size)
+        if distance > d2[node]:
+            continue
+        center = c2[node]
+        for edge in range(indptr[node], indptr[node + 1]):
+            other, far = indices[edge], distance + lengths[edge]
+            if far < d2[other] and center != c1[other]:
+                d2[other], c2[other] = far, center
+                if size == len(keys):
+                    keys, values = _grown(keys), _grown(values)
+                _push(keys, values, size, far, other)
+                size += 1
+
+
+@njit(cache=True, nogil=True)
+def _remove(indptr, indices, lengths, d1, c1, d2, c2, gone):  # type: ignore[no-untyped-def]
+    """Take a centre away: its nodes move up their second nearest and look for a new one."""
+    affected = np.flatnonzero((c1 == gone) | (c2 == gone))
+    for node in affected:
+        if c1[node] == gone:
+            d1[node], c1[node] = d2[node], c2[node]
+        d2[node], c2[node] = np.inf, -1
+    _seconds(indptr, indices, lengths, d1, c1, d2, c2, affected)
+
+
+@njit(cache=True, nogil=True)
+def _insert(indptr, indices, lengths, d1, c1, d2, c2, start, center):  # type: ignore[no-untyped-def]
+    """Make a node a centre: whatever is nearer to it than to its second nearest takes note."""
+    keys, values, size = np.empty(1024), np.empty(1024, np.int64), 1
+    keys[0], values[0] = 0.0, start
+    while size:
+        distance, node = keys[0], values[0]
+        size -= 1
+        _pop(keys, values, size)
+        if distance >= d2[node] or c1[node] == center:
             continue
         if distance < d1[node]:
             d2[node], c2[node] = d1[node], c1[node]
@@ -87,54 +139,11 @@ def _spread(indptr, indices, lengths, d1, c1, d2, c2, keys, values, size, k):  #
             d2[node], c2[node] = distance, center
         for edge in range(indptr[node], indptr[node + 1]):
             other, far = indices[edge], distance + lengths[edge]
-            if far < d2[other] and center != c1[other]:
-                keys, values, size = _push(keys, values, size, far, other * k + center)
-    return keys, values
-
-
-@njit(cache=True, nogil=True)
-def _two_nearest(indptr, indices, lengths, centers, d1, c1, d2, c2):  # type: ignore[no-untyped-def]
-    k = len(centers)
-    keys, values, size = np.empty(1024), np.empty(1024, np.int64), 0
-    for center in range(k):
-        keys, values, size = _push(keys, values, size, 0.0, centers[center] * k + center)
-    _spread(indptr, indices, lengths, d1, c1, d2, c2, keys, values, size, k)
-
-
-@njit(cache=True, nogil=True)
-def _remove(indptr, indices, lengths, d1, c1, d2, c2, gone, k):  # type: ignore[no-untyped-def]
-    """Take a centre away: its nodes move up their second nearest and look for a new one."""
-    keys, values, size = np.empty(1024), np.empty(1024, np.int64), 0
-    affected = np.empty(1024, np.int64)
-    count = 0
-    for node in range(len(d1)):
-        if c1[node] == gone or c2[node] == gone:
-            if c1[node] == gone:
-                d1[node], c1[node] = d2[node], c2[node]
-            d2[node], c2[node] = np.inf, -1
-            if count == len(affected):
-                affected = np.concatenate((affected, np.empty_like(affected)))
-            affected[count] = node
-            count += 1
-    # The new one reaches a node through a neighbour that has it among its own two.
-    for i in range(count):
-        node = affected[i]
-        for edge in range(indptr[node], indptr[node + 1]):
-            other, length = indices[edge], lengths[edge]
-            if c1[other] >= 0 and c1[other] != c1[node]:
-                code = node * k + c1[other]
-                keys, values, size = _push(keys, values, size, d1[other] + length, code)
-            if c2[other] >= 0 and c2[other] != c1[node]:
-                code = node * k + c2[other]
-                keys, values, size = _push(keys, values, size, d2[other] + length, code)
-    _spread(indptr, indices, lengths, d1, c1, d2, c2, keys, values, size, k)
-
-
-@njit(cache=True, nogil=True)
-def _insert(indptr, indices, lengths, d1, c1, d2, c2, node, center, k):  # type: ignore[no-untyped-def]
-    keys, values = np.empty(1024), np.empty(1024, np.int64)
-    keys[0], values[0] = 0.0, node * k + center
-    _spread(indptr, indices, lengths, d1, c1, d2, c2, keys, values, 1, k)
+            if far < d2[other] and c1[other] != center:
+                if size == len(keys):
+                    keys, values = _grown(keys), _grown(values)
+                _push(keys, values, size, far, other)
+                size += 1
 
 
 @njit(cache=True, nogil=True)
@@ -153,7 +162,9 @@ def _gains(indptr, indices, lengths, weights, d1, c1, d2, loss, candidates):  # 
         keys[0], values[0], size = 0.0, candidate, 1
         reached[candidate], touched[0], count = 0.0, candidate, 1
         while size:
-            distance, node, size = _pop(keys, values, size)
+            distance, node = keys[0], values[0]
+            size -= 1
+            _pop(keys, values, size)
             if distance > reached[node]:
                 continue
             if k == 1:
@@ -170,7 +181,10 @@ def _gains(indptr, indices, lengths, weights, d1, c1, d2, loss, candidates):  # 
                         touched[count] = other
                         count += 1
                     reached[other] = far
-                    keys, values, size = _push(keys, values, size, far, other)
+                    if size == len(keys):
+                        keys, values = _grown(keys), _grown(values)
+                    _push(keys, values, size, far, other)
+                    size += 1
         own += loss
         replaced[number] = np.argmin(own)
         changes[number] = shared + own[replaced[number]]
@@ -184,7 +198,7 @@ def _graph(matrix: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def two_nearest(matrix: sparse.csr_matrix, centers: np.ndarray) -> State:
-    """Two nearest centres of every node, in one pass.
+    """Two nearest centres of every node.
 
     Parameters
     ----------
@@ -199,8 +213,9 @@ def two_nearest(matrix: sparse.csr_matrix, centers: np.ndarray) -> State:
         Distances are infinite and centres −1 where there is none.
     """
     n = matrix.shape[0]
-    state = State(np.full(n, np.inf), np.full(n, -1), np.full(n, np.inf), np.full(n, -1))
-    _two_nearest(*_graph(matrix), centers, *state)
+    labels, distances = assign(matrix, centers)
+    state = State(distances, labels, np.full(n, np.inf), np.full(n, -1))
+    _seconds(*_graph(matrix), *state, np.arange(n))
     return state
 
 
@@ -242,8 +257,15 @@ def improve(
     -------
     ndarray of shape (K,), int64
     """
-    graph, centers, k = _graph(matrix), centers.copy(), len(centers)
+    k = len(centers)
+    # Renumbered cell by cell, from the centre outwards, what a run touches lies together.
     state = two_nearest(matrix, centers)
+    order = np.lexsort((state.d1, state.c1))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    graph, weights = _graph(matrix[order][:, order]), weights[order]
+    centers, candidates = place[centers], place[candidates]
+    state = State(*(array[order] for array in state))
     loss = _removal_loss(state, weights, k)
     least = -1e-9 * float(weights @ state.d1)
 
@@ -266,12 +288,12 @@ def improve(
                     if not fresh:  # the swaps just made may have taken its gain away
                         (change,), (slot,) = gains(batch[i : i + 1])
                     if change < least:
-                        _remove(*graph, *state, slot, k)
-                        _insert(*graph, *state, batch[i], slot, k)
+                        _remove(*graph, *state, slot)
+                        _insert(*graph, *state, batch[i], slot)
                         centers[slot] = batch[i]
                         loss = _removal_loss(state, weights, k)
                         fresh, swaps = False, swaps + 1
                 report(len(batch))
             if not swaps:
                 break
-    return centers
+    return order[centers]

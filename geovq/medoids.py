@@ -18,7 +18,7 @@ __all__ = ["assign", "candidates", "euclidean_start", "lloyd"]
 
 TRIED = 8  # nodes tried as the new medoid of a cell
 ALL_CANDIDATES = 16_000  # up to so many nodes, every one is a candidate for a swap,
-MOST_CANDIDATES = 3_000  # and of more, so many
+MOST_CANDIDATES = 2_000  # and of more, so many
 MOST_FOR_START = 20_000  # nodes on which the Euclidean start is computed
 
 

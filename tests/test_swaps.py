@@ -69,8 +69,8 @@ def test_the_state_after_a_swap_is_the_state_from_scratch(setting, rng):
     state = two_nearest(matrix, centers)
     for candidate in rng.permutation(np.setdiff1d(np.arange(150), centers))[:20]:
         slot = rng.integers(len(centers))
-        _remove(*_graph(matrix), *state, slot, len(centers))
-        _insert(*_graph(matrix), *state, candidate, slot, len(centers))
+        _remove(*_graph(matrix), *state, slot)
+        _insert(*_graph(matrix), *state, candidate, slot)
         centers[slot] = candidate
         same(state, full, centers)
 
