@@ -53,7 +53,8 @@ def fasterpam(points: np.ndarray, seed: int, jobs: int) -> np.ndarray:
     from scipy.sparse.csgraph import dijkstra
 
     full = dijkstra(graph_of(points), directed=True).astype(np.float32)
-    return kmedoids.fasterpam(full, K, random_state=seed, init="random", n_cpu=jobs).medoids
+    found = kmedoids.fasterpam(full, K, random_state=seed, init="random", n_cpu=jobs)
+    return found.medoids.astype(np.int64)
 
 
 def mds(points: np.ndarray, seed: int, jobs: int) -> np.ndarray:

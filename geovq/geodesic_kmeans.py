@@ -50,9 +50,9 @@ class GeodesicKMeans(
 
     The objective is Σ_i w_i d(x_i, c(i)), where centres are points (medoids) and d is the length
     of the shortest path. Starts at the Euclidean k-means centres snapped to their nearest points.
-    FasterPAM swaps then trade centres for candidates (every point, or of more than 16,000 the
-    3,000 with most edges). Lloyd steps finish: every cell tries the points nearest to its mean as
-    its medoid. The objective never rises, no cell is ever empty, and memory is O(kN).
+    FasterPAM swaps then trade centres for candidates (the 2,000 points with most edges). Lloyd
+    steps finish: every cell tries the points nearest to its mean as its medoid. The objective
+    never rises, no cell is ever empty, and memory is O(kN).
 
     Parameters
     ----------

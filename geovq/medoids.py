@@ -17,8 +17,7 @@ from geovq.neighbors import nearest_neighbors
 __all__ = ["assign", "candidates", "euclidean_start", "lloyd"]
 
 TRIED = 8  # nodes tried as the new medoid of a cell
-ALL_CANDIDATES = 16_000  # up to so many nodes, every one is a candidate for a swap,
-MOST_CANDIDATES = 2_000  # and of more, so many
+MOST_CANDIDATES = 2_000  # nodes tried as centres by a swap
 MOST_FOR_START = 20_000  # nodes on which the Euclidean start is computed
 
 
@@ -80,10 +79,7 @@ def euclidean_start(
 
 
 def candidates(matrix: sparse.csr_matrix) -> np.ndarray:
-    """Nodes that may become centres by a swap: all, or of many those with most edges."""
-    n = matrix.shape[0]
-    if n <= ALL_CANDIDATES:
-        return np.arange(n)
+    """Nodes that may become centres by a swap: of many, those with most edges."""
     return np.sort(np.argsort(-np.diff(matrix.indptr), kind="stable")[:MOST_CANDIDATES])
 
 
