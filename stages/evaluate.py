@@ -149,7 +149,10 @@ def draw_curves() -> None:
             )
     panels = {
         NAMES["vae"]: both(tables["train_vae"]),
-        NAMES["vqvae"]: both(tables["train_vqvae"]),
+        NAMES["vqvae"]: {
+            {"train": "train, codebook terms too", "validation": "validation, bce alone"}[curve]: xy
+            for curve, xy in both(tables["train_vqvae"]).items()
+        },
         "priors, validation": {
             NAMES[name]: both(tables[f"train_ar_{name}"])["validation"] for name in TOKENIZERS
         },
