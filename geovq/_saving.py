@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils.validation import check_is_fitted
 
 from geovq.errors import InputError
 from geovq.graph import Geometry, Length, euclidean_length
 from geovq.store import load_npz, save_npz
 
-__all__ = ["read", "write"]
+__all__ = ["Saved"]
 
 FITTED = [
     "medoid_indices_",
@@ -33,37 +34,54 @@ FITTED = [
 ]
 
 
-def write(kmeans: Any, path: str | os.PathLike[str]) -> None:
-    """Write a fitted estimator; see `GeodesicKMeans.save`."""
-    seed, metric = kmeans.random_state, kmeans.metric
-    if not isinstance(seed, int | np.integer | None):
-        raise InputError(f"random_state = {seed!r}; allowed in a file: an integer or None")
-    parameters = kmeans.get_params() | {"metric": None if callable(metric) else metric}
-    named = {name: getattr(kmeans, name) for name in FITTED if hasattr(kmeans, name)}
-    for name in ("data", "indices", "indptr"):
-        named[f"graph/{name}"] = getattr(kmeans.graph_, name)
-    if hasattr(kmeans, "geometry_"):
-        named |= {f"geometry/{name}": array for name, array in kmeans.geometry_.arrays().items()}
-    save_npz(path, parameters=json.dumps(parameters, default=int), **named)
+class Saved:
+    """`save` and `load` of `GeodesicKMeans`."""
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write parameters and what was fitted to one npz file, without pickle.
 
-def read(cls: Any, path: str | os.PathLike[str], metric: Length | None) -> Any:
-    """Read what `write` wrote; see `GeodesicKMeans.load`."""
-    named = load_npz(path, "parameters", "graph/data", "node_labels_")
-    parameters = json.loads(str(named["parameters"]))
-    if parameters["metric"] is None:
-        if metric is None:
-            raise InputError(f"{path}: metric = None; it was fitted with a callable: pass it")
-        parameters["metric"] = metric
-    kmeans = cls(**parameters)
-    for name in FITTED:
-        if name in named:
-            setattr(kmeans, name, named[name] if named[name].ndim else named[name].item())
-    data, indices, indptr = (named[f"graph/{name}"] for name in ("data", "indices", "indptr"))
-    n = len(indptr) - 1
-    kmeans.graph_ = sparse.csr_matrix((data, indices, indptr), shape=(n, n))
-    geometry = {n[9:]: array for n, array in named.items() if n.startswith("geometry/")}
-    if geometry:
-        length = kmeans.metric if callable(kmeans.metric) else euclidean_length
-        kmeans.geometry_ = Geometry.restore(geometry, length)
-    return kmeans
+        Raises
+        ------
+        InputError
+            `random_state` is an object; allowed: an integer or None.
+        """
+        check_is_fitted(self)
+        kmeans: Any = self
+        seed, metric = kmeans.random_state, kmeans.metric
+        if not isinstance(seed, int | np.integer | None):
+            raise InputError(f"random_state = {seed!r}; allowed in a file: an integer or None")
+        parameters = kmeans.get_params() | {"metric": None if callable(metric) else metric}
+        named = {name: getattr(self, name) for name in FITTED if hasattr(self, name)}
+        for name in ("data", "indices", "indptr"):
+            named[f"graph/{name}"] = getattr(kmeans.graph_, name)
+        if hasattr(self, "geometry_"):
+            named |= {f"geometry/{n}": array for n, array in kmeans.geometry_.arrays().items()}
+        save_npz(path, parameters=json.dumps(parameters, default=int), **named)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, metric: Length | None = None) -> Self:
+        """Read what `save` wrote; a callable metric has to be given again.
+
+        Raises
+        ------
+        InputError
+            The file is absent, truncated or another kind of file, or the metric is missing.
+        """
+        named = load_npz(path, "parameters", "graph/data", "node_labels_")
+        parameters = json.loads(str(named["parameters"]))
+        if parameters["metric"] is None:
+            if metric is None:
+                raise InputError(f"{path}: metric = None; it was fitted with a callable: pass it")
+            parameters["metric"] = metric
+        kmeans: Any = cls(**parameters)
+        for name in FITTED:
+            if name in named:
+                setattr(kmeans, name, named[name] if named[name].ndim else named[name].item())
+        data, indices, indptr = (named[f"graph/{name}"] for name in ("data", "indices", "indptr"))
+        n = len(indptr) - 1
+        kmeans.graph_ = sparse.csr_matrix((data, indices, indptr), shape=(n, n))
+        geometry = {n[9:]: array for n, array in named.items() if n.startswith("geometry/")}
+        if geometry:
+            length = kmeans.metric if callable(kmeans.metric) else euclidean_length
+            kmeans.geometry_ = Geometry.restore(geometry, length)
+        return kmeans

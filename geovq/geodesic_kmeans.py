@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -20,10 +19,8 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-from tqdm import tqdm
 
-from geovq import _saving
-from geovq._swaps import improve
+from geovq._saving import Saved
 from geovq.errors import InputError
 from geovq.graph import (
     Geometry,
@@ -34,25 +31,25 @@ from geovq.graph import (
     padded_rows,
     smooth,
 )
-from geovq.medoids import assign, candidates, euclidean_start, lloyd
+from geovq.k_medoids import find_medoids
+from geovq.medoids import assign
 from geovq.neighbors import distinct_rows
 
 __all__ = ["GeodesicKMeans"]
 
-ROUNDS = 2  # times every candidate for a swap is tried
 FLOATS = (np.float64, np.float32)
 
 
 class GeodesicKMeans(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
+    Saved, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
 ):
     """K-means with distances measured along the k-NN graph.
 
     The objective is Σ_i w_i d(x_i, c(i)), where centres are points (medoids) and d is the length
     of the shortest path. Starts at the Euclidean k-means centres snapped to their nearest points.
-    FasterPAM swaps then trade centres for candidates (the 2,000 points with most edges). Lloyd
-    steps finish: every cell tries the points nearest to its mean as its medoid. The objective
-    never rises, no cell is ever empty, and memory is O(kN).
+    FasterPAM swaps then trade centres for candidates (the 1,000 points with most edges, or 16 a
+    cluster). Lloyd steps finish: every cell tries the points nearest to its mean as its medoid.
+    The objective never rises, no cell is ever empty, and memory is O(kN).
 
     Parameters
     ----------
@@ -207,7 +204,17 @@ class GeodesicKMeans(
             )
         self.node_rows_, self.row_nodes_ = first, np.full(data.shape[0], -1)
         self.row_nodes_[used] = inverse
-        self.node_medoids_ = self._cluster(space, masses)
+        self.node_medoids_, self.n_iter_ = find_medoids(
+            self.graph_,
+            space,
+            masses,
+            min(self.n_clusters, len(first)),
+            n_init=self.n_init,
+            max_iter=self.max_iter,
+            random=check_random_state(self.random_state),
+            threads=effective_n_jobs(self.n_jobs),
+            progress=bool(self.verbose),
+        )
         self.node_labels_, self.node_distances_ = assign(self.graph_, self.node_medoids_)
         self.medoid_indices_ = first[self.node_medoids_]
         self.labels_ = np.empty(data.shape[0], dtype=np.int64)
@@ -282,28 +289,6 @@ class GeodesicKMeans(
             nodes.append(before[nodes[-1]])
         return self.node_rows_[nodes[::-1]]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters and what was fitted to one npz file, without pickle.
-
-        Raises
-        ------
-        InputError
-            `random_state` is an object; allowed: an integer or None.
-        """
-        check_is_fitted(self)
-        _saving.write(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, metric: Length | None = None) -> Self:
-        """Read what `save` wrote; a callable metric has to be given again.
-
-        Raises
-        ------
-        InputError
-            The file is absent, truncated or another kind of file, or the metric is missing.
-        """
-        return _saving.read(cls, path, metric)
-
     @property
     def _precomputed(self) -> bool:
         return isinstance(self.metric, str) and self.metric == "precomputed"
@@ -335,29 +320,6 @@ class GeodesicKMeans(
         # Smoothing moves the points themselves; any other edge coordinates need not be a space in
         # which means are sensible.
         return self.geometry_.edge_points if self.smoothing else points
-
-    def _cluster(self, space: np.ndarray | None, weights: np.ndarray) -> np.ndarray:
-        """Best centres of `n_init` starts, (K,) nodes."""
-        random = check_random_state(self.random_state)
-        k = min(self.n_clusters, len(weights))
-        tried = candidates(self.graph_)
-        best, least = np.empty(0, np.int64), np.inf
-        total = self.n_init * ROUNDS * len(tried)
-        with tqdm(total=total, desc="swaps", unit="node", disable=not self.verbose) as bar:
-            for _ in range(self.n_init):
-                if space is None:  # no coordinates, no means: swaps do all the work
-                    centers = random.choice(len(weights), k, replace=False)
-                else:
-                    centers = euclidean_start(space, weights, k, random)
-                threads = effective_n_jobs(self.n_jobs)
-                centers = improve(self.graph_, weights, centers, tried, ROUNDS, threads, bar.update)
-                iterations = 0
-                if space is not None:
-                    centers, iterations = lloyd(self.graph_, space, weights, centers, self.max_iter)
-                objective = weights @ assign(self.graph_, centers)[1]
-                if objective < least:
-                    best, least, self.n_iter_ = centers, objective, max(iterations, 1)
-        return best
 
     def _attach(
         self, X: ArrayLike, edge_points: np.ndarray | None

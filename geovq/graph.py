@@ -31,7 +31,7 @@ __all__ = [
 
 Length = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-CHUNK = 65_536  # rows handled at once, so that temporary arrays stay small
+CHUNK = 8_192  # rows handled at once, so that temporary arrays stay small
 
 
 def euclidean_length(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -106,12 +106,12 @@ class Geometry:
 
     @cached_property
     def indices(self) -> np.ndarray:
-        """The k nearest other points of each point, (N, k), nearest first."""
+        """The k nearest other points of each point, (N, k) int32, nearest first."""
         found = nearest_neighbors(self.points, self.points, self.neighbors + 1)
         # A point is its own nearest neighbour, unless rounding says otherwise.
         others = found != np.arange(len(found))[:, None]
         others[others.all(1), -1] = False
-        return found[others].reshape(len(found), found.shape[1] - 1)
+        return found[others].astype(np.int32).reshape(len(found), found.shape[1] - 1)
 
     def recall(self, sample: int = 1000) -> float:
         """Share of true neighbours among `indices`, on a sample; 1 where the search is exact."""
@@ -212,11 +212,13 @@ def smooth(geometry: Geometry, steps: int) -> Geometry:
     kept[-1] = True  # the largest, even where all points have become one
     whiten = axes[:, kept] / np.sqrt(np.maximum(variances[kept], np.finfo(float).tiny))
     # Whitening is affine, so averages commute with it.
-    return replace(
+    smoothed = replace(
         geometry,
         edge_points=(after - center) @ whiten,
         half_smoothed=(before - center) @ whiten,
     )
+    smoothed.__dict__["indices"] = geometry.indices  # spares a second search
+    return smoothed
 
 
 @dataclass(frozen=True)
@@ -247,26 +249,40 @@ def build_graph(geometry: Geometry) -> Graph:
         The graph had several components: how many, and how long the joining edges are.
     """
     n, k = geometry.indices.shape
-    rows, columns = np.repeat(np.arange(n), k), geometry.indices.ravel()
-    low, high = np.minimum(rows, columns), np.maximum(rows, columns)
-    low, high = np.divmod(np.unique(low * n + high), n)
-    lengths = geometry.lengths(geometry.edge_points, low, geometry.edge_points, high)
-    count, component = connected_components(
-        sparse.coo_matrix((np.ones(len(low)), (low, high)), shape=(n, n)), directed=False
-    )
+    starts = np.arange(n + 1) * k
+    edges = sparse.csr_matrix((np.ones(n * k, bool), geometry.indices.ravel(), starts), (n, n))
+    edges = edges + edges.T  # either way, once
+    count, component = connected_components(edges)
     joins = np.empty(0)
     if count > 1:
         a, b = _nearest_pairs(geometry.points, component).T
         joins = geometry.lengths(geometry.edge_points, a, geometry.edge_points, b)
+        ends = (np.append(a, b), np.append(b, a))
+        edges = edges + sparse.csr_matrix((np.ones(2 * len(a), bool), ends), (n, n))
+    graph = _measured(geometry, edges)
+    if count > 1:
         warnings.warn(
             f"the {k}-NN graph had {count} components; joined by their nearest pairs, by edges "
-            f"{joins.min():.3g} to {joins.max():.3g} long (median edge {np.median(lengths):.3g})",
+            f"{joins.min():.3g} to {joins.max():.3g} long (the median edge of all: "
+            f"{np.median(graph.data):.3g})",
             stacklevel=3,
         )
-        low, high = np.append(low, a), np.append(high, b)
-        lengths = np.append(lengths, joins)
-    both = (np.append(lengths, lengths), (np.append(low, high), np.append(high, low)))
-    return Graph(sparse.csr_matrix(both, shape=(n, n)), int(count), joins)
+    return Graph(graph, int(count), joins)
+
+
+def _measured(geometry: Geometry, edges: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Lengths of symmetric edges, each measured once."""
+    edges.sort_indices()
+    upper = sparse.triu(edges, format="coo")
+    rows = geometry.edge_points
+    lengths = geometry.lengths(rows, upper.row, rows, upper.col)
+    # Numbers above 0 stand for lengths while both directions are put together, for sparse matrices
+    # drop what adds up to zero.
+    upper = upper.tocsr().astype(np.int32)
+    upper.data[:] = np.arange(1, upper.nnz + 1)
+    numbers = upper + upper.T
+    graph = (lengths[numbers.data - 1], numbers.indices, numbers.indptr)
+    return sparse.csr_matrix(graph, edges.shape)
 
 
 def _nearest_pairs(points: np.ndarray, component: np.ndarray) -> np.ndarray:

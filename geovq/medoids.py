@@ -17,7 +17,8 @@ from geovq.neighbors import nearest_neighbors
 __all__ = ["assign", "candidates", "euclidean_start", "lloyd"]
 
 TRIED = 8  # nodes tried as the new medoid of a cell
-MOST_CANDIDATES = 2_000  # nodes tried as centres by a swap
+CANDIDATES = 1_000  # nodes tried as centres by a swap, or more:
+CANDIDATES_A_CENTER = 16
 MOST_FOR_START = 20_000  # nodes on which the Euclidean start is computed
 
 
@@ -78,9 +79,10 @@ def euclidean_start(
     return np.array(list(taken))
 
 
-def candidates(matrix: sparse.csr_matrix) -> np.ndarray:
-    """Nodes that may become centres by a swap: of many, those with most edges."""
-    return np.sort(np.argsort(-np.diff(matrix.indptr), kind="stable")[:MOST_CANDIDATES])
+def candidates(matrix: sparse.csr_matrix, k: int) -> np.ndarray:
+    """Nodes that may become centres by a swap: of many, those with most edges; (C,) int64."""
+    count = max(CANDIDATES, CANDIDATES_A_CENTER * k)
+    return np.sort(np.argsort(-np.diff(matrix.indptr), kind="stable")[:count])
 
 
 def lloyd(
@@ -137,14 +139,15 @@ def _better_medoids(
     k = len(centers)
     total = np.bincount(labels, weights, k)
     one_hot = sparse.csr_matrix((weights, (labels, np.arange(len(labels)))), shape=(k, len(labels)))
-    means = (one_hot @ space) / total[:, None]
-    order = np.lexsort((np.linalg.norm(space - means[labels], axis=1), labels))
+    means = ((one_hot @ space) / total[:, None]).astype(space.dtype)
+    gaps = space - means[labels]
+    order = np.lexsort((np.einsum("ng,ng->n", gaps, gaps), labels))
     sizes = np.bincount(labels, minlength=k)
     starts = np.cumsum(sizes) - sizes
 
-    rows = np.repeat(np.arange(len(labels)), np.diff(matrix.indptr))
-    inside = labels[rows] == labels[matrix.indices]
-    indptr = np.append(0, np.cumsum(np.bincount(rows[inside], minlength=len(labels))))
+    cell = labels.astype(np.int32)
+    inside = np.repeat(cell, np.diff(matrix.indptr)) == cell[matrix.indices]
+    indptr = np.append(0, np.cumsum(inside, dtype=matrix.indptr.dtype))[matrix.indptr]
     cells = sparse.csr_matrix((matrix.data[inside], matrix.indices[inside], indptr), matrix.shape)
     best, costs = centers.copy(), np.bincount(labels, weights * distances, k)
     for rank in range(min(TRIED, sizes.max())):

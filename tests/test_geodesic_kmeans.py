@@ -4,7 +4,7 @@ from scipy.sparse.csgraph import dijkstra
 from sklearn.datasets import make_moons, make_swiss_roll
 from sklearn.metrics import adjusted_rand_score
 
-from geovq import GeodesicKMeans, geodesic_kmeans
+from geovq import GeodesicKMeans, k_medoids
 from geovq.errors import InputError
 from geovq.medoids import assign
 
@@ -39,7 +39,7 @@ def test_labels_and_inertia_match_full_shortest_paths(points, options):
 def test_no_step_raises_the_objective(monkeypatch):
     roll, _ = make_swiss_roll(1000, random_state=0)
     inertias = [GeodesicKMeans(8, max_iter=i, random_state=0).fit(roll).inertia_ for i in range(4)]
-    monkeypatch.setattr(geodesic_kmeans, "ROUNDS", 0)
+    monkeypatch.setattr(k_medoids, "ROUNDS", 0)
     lloyd = [GeodesicKMeans(8, max_iter=i, random_state=0).fit(roll).inertia_ for i in range(8)]
     assert (np.diff(inertias) <= 0).all()
     assert (np.diff(lloyd) <= 0).all()

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import kmedoids
 import numpy as np
 import pytest
@@ -103,3 +106,12 @@ def test_duplicate_nodes_and_zero_edges_are_no_trap(rng):
     matrix = build_graph(Geometry(points, 6, points)).matrix
     found = improve(matrix, np.ones(60), np.arange(5), np.arange(60), rounds=5)
     assert len(set(found)) == 5
+
+
+def test_importing_compiles_nothing():
+    code = (
+        "import geovq, geovq._swaps as swaps;"
+        "loops = [f for f in vars(swaps).values() if hasattr(f, 'signatures')];"
+        "assert len(loops) >= 5 and not any(f.signatures for f in loops)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
