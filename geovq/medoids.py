@@ -74,7 +74,7 @@ def euclidean_start(
         warnings.simplefilter("ignore", ConvergenceWarning)
         kmeans.fit(space[some], sample_weight=weights[some])
     taken: dict[int, None] = {}
-    for options in nearest_neighbors(space, kmeans.cluster_centers_, k):
+    for options in some[nearest_neighbors(space[some], kmeans.cluster_centers_, k)]:
         taken[next(int(node) for node in options if int(node) not in taken)] = None
     return np.array(list(taken))
 

@@ -1,0 +1,98 @@
+"""How the VAE and the VQ-VAE are trained: initial weights, loss, budget."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from geovq.models import VAE, VQVAE
+from geovq.params import Budget, TrainVAE, TrainVQVAE
+from geovq.training import Log, fit
+
+__all__ = ["train_vae", "train_vqvae"]
+
+
+def train_vae(
+    train: Tensor, validation: Tensor, params: TrainVAE, seed: int, log: Log | None = None
+) -> tuple[VAE, float]:
+    """Minimise the negative ELBO.
+
+    Parameters
+    ----------
+    train, validation : Tensor of shape (N, H, W)
+        Pixels in [0, 1].
+    params : TrainVAE
+    seed : int
+        Of the weights, the batches and the posterior samples.
+    log : callable, optional
+        As in `geovq.training.fit`.
+
+    Returns
+    -------
+    vae : VAE
+        With its best weights on the validation split.
+    total : float
+        Its negative ELBO there, in nats per image.
+    """
+    torch.manual_seed(seed)
+    vae = VAE(train.shape[1:], params.latent_dim, params.hidden)
+
+    def negative_elbo(batch: Tensor, generator: torch.Generator) -> Tensor:
+        bce, kl = vae(batch, generator)
+        return bce + kl
+
+    best = fit(vae, negative_elbo, [train], [validation], params, seed=seed, log=log, title="VAE")
+    return vae, best
+
+
+def train_vqvae(
+    train: Tensor,
+    validation: Tensor,
+    params: TrainVQVAE,
+    network: TrainVAE,
+    seed: int,
+    log: Log | None = None,
+) -> tuple[VQVAE, float]:
+    """Minimise bce and the codebook's terms; arguments and result as in `train_vae`.
+
+    The first `warmup_steps` are not quantised; then k-means places the codes.
+
+    Parameters
+    ----------
+    params : TrainVQVAE
+    network : TrainVAE
+        Its `hidden` and `latent_dim` are those of the VQ-VAE.
+
+    Returns
+    -------
+    vqvae : VQVAE
+    bce : float
+        On the validation split, in nats per image.
+    """
+    torch.manual_seed(seed)
+    vqvae = VQVAE(
+        train.shape[1:],
+        network.latent_dim,
+        network.hidden,
+        params.vocabulary,
+        params.layout,
+        params.commitment,
+        params.codebook_update,
+    )
+
+    def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
+        reconstruction, penalty = vqvae(batch)
+        # The codebook's terms grow with the latents' scale: weights are chosen by bce alone.
+        return reconstruction + penalty if vqvae.training else reconstruction
+
+    def stage(budget: Budget, title: str, log: Log | None = None) -> float:
+        splits = [train], [validation]
+        return fit(vqvae, loss, *splits, budget, seed=seed, log=log, title=title)
+
+    vqvae.quantizing = False
+    warmup = {"max_steps": params.warmup_steps, "schedule": "constant"}
+    stage(params.model_copy(update=warmup), "VQ-VAE, not yet quantised")
+    vqvae.quantizing = True
+    vqvae.place_codes(train, seed)
+    rest = params.model_copy(update={"max_steps": params.max_steps - params.warmup_steps})
+    return vqvae, stage(rest, "VQ-VAE", log)
