@@ -109,6 +109,20 @@ class GeodesicQuantize(Codebooks):
         return self
 
 
+class Refinement(Budget):
+    """A budget that may be nothing."""
+
+    max_steps: Annotated[int, Field(ge=0)]
+
+
+class Refine(Section):
+    """Better code vectors, a decoder tuned to them, and tokens chosen by what they decode to."""
+
+    codes: Refinement
+    decoder: Refinement
+    candidates: Annotated[int, Field(ge=0)]
+
+
 class TrainVQVAE(Codebooks, Budget):
     """The end-to-end baseline."""
 
@@ -143,6 +157,7 @@ class Params(Section):
     prepare: Prepare
     train_vae: TrainVAE
     geodesic_quantize: GeodesicQuantize
+    refine: Refine
     train_vqvae: TrainVQVAE
     train_classifier: TrainClassifier
     train_ar: TrainAR

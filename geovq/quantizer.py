@@ -186,20 +186,19 @@ class GeodesicQuantizer(BaseEstimator):
         return tokens
 
     def decode(self, tokens: ArrayLike) -> np.ndarray:
-        """Tokens (N, T) → latents (N, D): the sum, or the concatenation, of their codes."""
-        check_is_fitted(self)
+        """Tokens (N, T) → latents (N, D): the sum of their codes."""
         tokens = np.asarray(tokens)
-        latents = np.zeros((len(tokens), len(self.scale_)))
-        for position, (level, chunk) in enumerate(zip(self.levels_, self.chunks_, strict=True)):
-            latents[:, chunk] += level.vectors[tokens[:, position]]
-        return latents / self.scale_
+        return np.sum([v[tokens[:, t]] for t, v in enumerate(self.codebooks())], axis=0)
 
-    def prototypes(self) -> np.ndarray:
-        """Latents (K, D) of the first position's codes, all other positions left out."""
+    def codebooks(self) -> list[np.ndarray]:
+        """Codes (K_t, D) of each position; 0 in the dimensions that a chunk has not."""
         check_is_fitted(self)
-        latents = np.zeros((self.vocabulary[0], len(self.scale_)))
-        latents[:, self.chunks_[0]] = self.levels_[0].vectors
-        return latents / self.scale_
+        found = []
+        for level, chunk in zip(self.levels_, self.chunks_, strict=True):
+            vectors = np.zeros((len(level.vectors), len(self.scale_)))
+            vectors[:, chunk] = level.vectors / self.scale_[chunk]
+            found.append(vectors)
+        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write parameters and codebooks to one npz file."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from geovq.models import VAE, VQVAE
-from geovq.params import Budget, TrainVAE, TrainVQVAE
-from geovq.training import Log, fit
+from geovq.models import VAE, VQVAE, CodeDecoder
+from geovq.params import Budget, Refine, TrainVAE, TrainVQVAE
+from geovq.training import Log, best_device, fit, in_batches
 
-__all__ = ["train_vae", "train_vqvae"]
+__all__ = ["refine", "train_vae", "train_vqvae"]
 
 
 def train_vae(
@@ -96,3 +96,54 @@ def train_vqvae(
     vqvae.place_codes(train, seed)
     rest = params.model_copy(update={"max_steps": params.max_steps - params.warmup_steps})
     return vqvae, stage(rest, "VQ-VAE", log)
+
+
+def refine(
+    model: CodeDecoder,
+    tokens: tuple[Tensor, Tensor],
+    images: tuple[Tensor, Tensor],
+    params: Refine,
+    seed: int,
+) -> dict[str, float]:
+    """Fit code vectors to a frozen decoder, then the decoder to the frozen codes, in place.
+
+    Tokens stay as they are, and so does the encoder: the codes remain post-hoc.
+
+    Parameters
+    ----------
+    model : CodeDecoder
+    tokens : pair of Tensor of shape (N, T)
+        Of the training and the validation images.
+    images : pair of Tensor of shape (N, H, W)
+        Their pixels in [0, 1].
+    params : Refine
+    seed : int
+        Of the batches.
+
+    Returns
+    -------
+    dict
+        Validation bce before, with refined `codes`, and with the tuned `decoder` too, in nats.
+    """
+
+    def loss(tokens: Tensor, images: Tensor, generator: torch.Generator) -> Tensor:
+        return model(tokens, images)
+
+    splits = [tokens[0], images[0]], [tokens[1], images[1]]
+
+    def bce() -> float:
+        return in_batches(model, *splits[1])[0].double().mean().item()
+
+    model.to(best_device())
+    found = {"cell_means": bce()}
+    for name, part, other in (
+        ("codes", model.codebooks, model.decoder),
+        ("decoder", model.decoder, model.codebooks),
+    ):
+        budget = getattr(params, name)
+        part.requires_grad_(True)
+        other.requires_grad_(False)
+        if budget.max_steps:
+            fit(model, loss, *splits, budget, seed=seed, title=f"refining the {name}")
+        found[name] = bce()
+    return found

@@ -21,6 +21,7 @@ NAMES = {
 
 COLUMNS = {
     "bits_per_image": ("bits", ".0f"),
+    "bce_unrefined": ("(unrefined)", ".1f"),
     "bce": ("bce", ".1f"),
     "code_length": ("+ code", ".1f"),
     "total": ("= total", ".1f"),
@@ -34,6 +35,8 @@ COLUMNS = {
     "frechet_reconstructions": ("Fréchet rec.", ".1f"),
     "frechet_samples": ("samples", ".1f"),
 }
+
+BEFORE = "Note: run before codes and decoder were refined (the stage `refine`)."
 
 Scores = Mapping[str, Mapping[str, Any]]
 
@@ -159,6 +162,7 @@ def results_page(folder: Path) -> str:
             table(scores, "github"),
             *(f"Note: {remark}." for remark in remarks(scores)),
             " ".join(findings(scores)),
+            *([] if "bce_unrefined" in scores["geodesic"] else [BEFORE]),
             *(
                 f"![{picture.stem.replace('_', ' ')}]({folder.name}/{run.name}/{picture.name})"
                 for picture in sorted(run.glob("*.png"))

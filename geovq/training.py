@@ -89,8 +89,8 @@ def fit(
     optimizer = torch.optim.Adam(parameters, lr=budget.learning_rate, fused=True)
     cosine = budget.schedule == "cosine"
 
-    best, best_state = math.inf, deepcopy(model.state_dict())
-    mark, mark_step = math.inf, 0  # the last score that was better by more than the tolerance
+    best, best_state = _validate(model, loss, validation, seed), deepcopy(model.state_dict())
+    mark, mark_step = best, 0  # the last score that was better by more than the tolerance
     running = torch.zeros((), device=device)
     rows = torch.empty(0, dtype=torch.int64, device=device)
     start = 0

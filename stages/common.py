@@ -24,6 +24,7 @@ IMAGES = Path("data/images.npz")
 LATENTS = Path("data/latents.npz")
 MODELS = Path("data/models")
 CODEBOOKS = Path("data/codebooks")
+CODES = Path("data/codes")
 TOKENS = Path("data/tokens")
 CURVES = Path("data/curves")
 METRICS = Path("metrics")
@@ -58,16 +59,22 @@ def curves(name: str) -> Iterator[Callable[[int, dict[str, float]], None]]:
         yield log
 
 
-def posthoc_tokenizer(name: str) -> PostHocTokenizer:
-    """The trained VAE with the quantiser NAME."""
-    from geovq.models import VAE
+def posthoc_tokenizer(name: str, refined: bool = True) -> PostHocTokenizer:
+    """The trained VAE with the quantiser NAME, and its refined codes and decoder."""
+    from geovq.models import VAE, CodeDecoder
     from geovq.quantizer import GeodesicQuantizer
     from geovq.store import load_module
     from geovq.tokenizer import PostHocTokenizer
     from geovq.training import best_device
 
-    vae = load_module(MODELS / "vae.safetensors", VAE).to(best_device())
-    return PostHocTokenizer(vae, GeodesicQuantizer.load(CODEBOOKS / f"{name}.npz"))
+    device = best_device()
+    return PostHocTokenizer(
+        load_module(MODELS / "vae.safetensors", VAE).to(device),
+        GeodesicQuantizer.load(CODEBOOKS / f"{name}.npz"),
+        load_module(MODELS / f"decoder_{name}.safetensors", CodeDecoder).to(device)
+        if refined
+        else None,
+    )
 
 
 def load_tokenizer(name: str) -> Tokenizer:

@@ -9,6 +9,7 @@ from torch import Tensor
 from geovq import figures
 from geovq.data import Images
 from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
+from geovq.evaluation.distortion import bce
 from geovq.models import VAE, Classifier, Prior
 from geovq.params import Params
 from geovq.report import NAMES, remarks
@@ -16,6 +17,7 @@ from geovq.store import load_module, load_npz, replacing, save_figure, save_json
 from geovq.tokenizer import Tokenizer
 from geovq.training import as_pixels, best_device, in_batches
 from stages.common import (
+    CODES,
     CURVES,
     IMAGES,
     LATENTS,
@@ -23,9 +25,11 @@ from stages.common import (
     MODELS,
     PICTURES,
     PLOTS,
+    POSTHOC,
     TOKENIZERS,
     TOKENS,
     load_tokenizer,
+    posthoc_tokenizer,
     run,
 )
 
@@ -67,14 +71,19 @@ def main(params: Params) -> None:
             temperature=params.evaluate.temperature,
             seed=params.seed,
         )
+        if name in POSTHOC:
+            codes = load_npz(CODES / f"{name}.npz", "test")["test"]
+            unrefined = posthoc_tokenizer(name, refined=False).decode
+            (logits,) = in_batches(unrefined, torch.from_numpy(codes))
+            scores[name]["bce_unrefined"] = bce(logits, test)
     for remark in remarks(scores):
         print(f"warning: {remark}")
 
-    codes = {name: torch.from_numpy(tokens[name]["test"]) for name in TOKENIZERS}
-    draw_reconstructions(vae, tokenizers, codes, test)
+    shown = {name: torch.from_numpy(tokens[name]["test"]) for name in TOKENIZERS}
+    draw_reconstructions(vae, tokenizers, shown, test)
     draw_samples(vae, tokenizers, priors, params)
-    draw_codes(tokenizers, codes)
-    draw_map(codes, labels, params.seed)
+    draw_codes(tokenizers, shown)
+    draw_map(shown, labels, params.seed)
     draw_curves()
     save_json(METRICS / "evaluate.json", scores)
 

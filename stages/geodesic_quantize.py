@@ -1,4 +1,4 @@
-"""Posteriors → codebooks and tokens of the geodesic quantiser and its Euclidean twin."""
+"""Posteriors → codebooks and codes of the geodesic quantiser and its Euclidean twin."""
 
 from geovq.data import Images
 from geovq.evaluation.distortion import bce
@@ -8,7 +8,7 @@ from geovq.quantizer import GeodesicQuantizer
 from geovq.store import load_module, load_npz, save_json, save_npz
 from geovq.tokenizer import PostHocTokenizer
 from geovq.training import as_pixels, best_device
-from stages.common import CODEBOOKS, IMAGES, LATENTS, METRICS, MODELS, POSTHOC, TOKENS, run
+from stages.common import CODEBOOKS, CODES, IMAGES, LATENTS, METRICS, MODELS, POSTHOC, run
 
 
 def main(params: Params) -> None:
@@ -35,7 +35,7 @@ def main(params: Params) -> None:
         logits = tokenizer.decode(tokens["validation"]).cpu()
         scores[clustering] = {"validation_bce": bce(logits, validation)}
         quantizer.save(CODEBOOKS / f"{clustering}.npz")
-        save_npz(TOKENS / f"{clustering}.npz", vocabulary=quantizer.vocabulary, **tokens)
+        save_npz(CODES / f"{clustering}.npz", vocabulary=quantizer.vocabulary, **tokens)
         print(f"{clustering}: validation bce {scores[clustering]['validation_bce']:.2f} nats")
     save_json(METRICS / "geodesic_quantize.json", scores)
 

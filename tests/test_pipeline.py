@@ -18,6 +18,8 @@ EVERY_STAGE = {
     "prepare",
     "train_vae",
     "geodesic_quantize",
+    "refine@geodesic",
+    "refine@euclidean",
     "train_vqvae",
     "train_classifier",
     "train_ar@geodesic",
@@ -45,10 +47,13 @@ class Copy:
             labels=digits.target[:400],
         )
         small = {"max_steps": 20, "evaluate_every": 10}
+        budget = {"learning_rate": 0.01, "schedule": "cosine", "batch_size": 64}
+        budget |= {"patience": 20, "tolerance": 0.001}
         self.change(
             prepare={"dataset": "npz", "file": "own.npz"},
             train_vae={"latent_dim": 6, "hidden": [16], **small},
             geodesic_quantize={"codes": 8, "tokens": 2},
+            refine={"codes": {**budget, **small}, "decoder": {**budget, **small}},
             train_vqvae={"codes": 8, "tokens": 2, "warmup_steps": 5, **small},
             train_classifier=small,
             train_ar={"embed_dim": 4, "hidden_dim": 8, **small},

@@ -83,7 +83,7 @@ def test_gains_below_the_tolerance_do_not_prolong(line):
 
     fit(model, loss, data, data, budget(patience=50, tolerance=0.5), seed=0,
         log=lambda step, _: steps.append(step))  # fmt: skip
-    assert steps[-1] == 60
+    assert steps[-1] == 50
 
 
 def test_batches_larger_than_the_data_are_the_data(line):

@@ -5,8 +5,9 @@ Every module keeps the arguments that rebuild it in `config`.
 """
 
 from geovq.models.classifier import Classifier
+from geovq.models.code_decoder import CodeDecoder
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
 from geovq.models.vqvae import VQVAE
 
-__all__ = ["VAE", "VQVAE", "Classifier", "Prior"]
+__all__ = ["VAE", "VQVAE", "Classifier", "CodeDecoder", "Prior"]

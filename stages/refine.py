@@ -1,0 +1,50 @@
+"""Codes → refined codes, decoder and tokens: `python -m stages.refine geodesic`."""
+
+import sys
+from functools import partial
+
+import torch
+
+from geovq.data import Images
+from geovq.errors import InputError
+from geovq.evaluation.distortion import bce
+from geovq.models import VAE, CodeDecoder
+from geovq.params import Params
+from geovq.quantizer import GeodesicQuantizer
+from geovq.recipes import refine
+from geovq.store import load_module, load_npz, save_json, save_module, save_npz
+from geovq.training import as_pixels, in_batches
+from stages.common import CODEBOOKS, CODES, IMAGES, LATENTS, METRICS, MODELS, POSTHOC, TOKENS, run
+
+
+def main(params: Params, name: str) -> None:
+    if name not in POSTHOC:
+        raise InputError(f"quantiser = {name!r}; allowed: {', '.join(POSTHOC)}")
+    images, latents = Images.load(IMAGES), load_npz(LATENTS)
+    pixels = {split: as_pixels(part.images) for split, part in vars(images).items()}
+    codes = load_npz(CODES / f"{name}.npz", "vocabulary", *pixels)
+    vocabulary = codes.pop("vocabulary")
+    tokens = {split: torch.from_numpy(array) for split, array in codes.items()}
+    vae = load_module(MODELS / "vae.safetensors", VAE)
+    quantizer = GeodesicQuantizer.load(CODEBOOKS / f"{name}.npz")
+    model = CodeDecoder.of(vae, quantizer, params.refine.candidates)
+    found = refine(
+        model,
+        (tokens["train"], tokens["validation"]),
+        (pixels["train"], pixels["validation"]),
+        params.refine,
+        params.seed,
+    )
+    for split, images_of in pixels.items():
+        means = torch.from_numpy(latents[f"{split}_means"])
+        (tokens[split],) = in_batches(model.search, tokens[split], images_of, means)
+    (logits,) = in_batches(model.decode, tokens["validation"])
+    found["search"] = bce(logits, pixels["validation"])
+    save_module(MODELS / f"decoder_{name}.safetensors", model)
+    save_npz(TOKENS / f"{name}.npz", vocabulary=vocabulary, **tokens)
+    save_json(METRICS / f"refine_{name}.json", {f"validation_bce_{k}": v for k, v in found.items()})
+    print(f"{name}: validation bce " + ", ".join(f"{k} {v:.2f}" for k, v in found.items()))
+
+
+if __name__ == "__main__":
+    run(partial(main, name=sys.argv[1] if len(sys.argv) == 2 else ""))

@@ -1,0 +1,94 @@
+"""Refined codes and decoders."""
+
+import numpy as np
+import pytest
+import torch
+
+from geovq.models import VAE, CodeDecoder
+from geovq.params import Refine
+from geovq.quantizer import GeodesicQuantizer
+from geovq.recipes import refine
+from geovq.tokenizer import PostHocTokenizer
+
+
+def budgets(codes, decoder):
+    budget = {"schedule": "constant", "batch_size": 32, "evaluate_every": 10}
+    budget |= {"learning_rate": 0.01, "patience": 1000, "tolerance": 0.0}
+    return Refine(
+        codes={**budget, "max_steps": codes}, decoder={**budget, "max_steps": decoder}, candidates=0
+    )
+
+
+@pytest.fixture
+def setting(rng):
+    """A VAE as it starts, codes of its latents, and 120 images with their tokens."""
+    torch.manual_seed(0)
+    vae = VAE((6, 5), 4, [16]).eval()
+    images = torch.from_numpy(rng.random((120, 6, 5))).float()
+    with torch.no_grad():
+        means = vae.encode(images)[0].numpy()
+    quantizer = GeodesicQuantizer(4, 2, metric="euclidean", neighbors=5).fit(means)
+    tokens = torch.from_numpy(quantizer.encode(means))
+    return vae, quantizer, tokens, images
+
+
+@pytest.mark.parametrize("layout", ["residual", "product"])
+def test_an_unrefined_decoder_is_the_vaes(rng, layout):
+    vae = VAE((6, 5), 4, [16]).eval()
+    means = rng.standard_normal((80, 4))
+    quantizer = GeodesicQuantizer(4, 2, layout=layout, metric="precision", neighbors=5)
+    quantizer.fit(means, np.full((80, 4), -1.0))
+    tokens = torch.from_numpy(quantizer.encode(means, np.full((80, 4), -1.0)))
+    refined = CodeDecoder.of(vae, quantizer)
+    plain = PostHocTokenizer(vae, quantizer)
+    with_codes = PostHocTokenizer(vae, quantizer, refined)
+    torch.testing.assert_close(with_codes.decode(tokens), plain.decode(tokens))
+    torch.testing.assert_close(with_codes.prototypes(), plain.prototypes())
+
+
+@pytest.mark.parametrize(("codes", "decoder"), [(0, 0), (40, 0), (0, 40), (40, 40)])
+def test_only_what_has_a_budget_moves_and_bce_falls(setting, codes, decoder):
+    vae, quantizer, tokens, images = setting
+    model = CodeDecoder.of(vae, quantizer)
+    found = refine(model, (tokens, tokens), (images, images), budgets(codes, decoder), seed=0)
+    before = CodeDecoder.of(vae, quantizer).state_dict()
+    moved = {
+        name.split(".")[0]
+        for name, x in model.cpu().state_dict().items()
+        if (x != before[name]).any()
+    }
+    expected = {"codebooks"} if codes else set()
+    assert moved == (expected | {"decoder"} if decoder else expected)
+    assert (found["codes"] < found["cell_means"]) == bool(codes)
+    assert (found["decoder"] < found["codes"]) == bool(decoder)
+
+
+def test_a_budget_that_hurts_changes_nothing(setting):
+    vae, quantizer, tokens, images = setting
+    model = CodeDecoder.of(vae, quantizer)
+    wild = budgets(20, 20)
+    wild = wild.model_copy(
+        update={
+            part: getattr(wild, part).model_copy(update={"learning_rate": 1e3})
+            for part in ("codes", "decoder")
+        }
+    )
+    found = refine(model, (tokens, tokens), (images, images), wild, seed=0)
+    assert found["decoder"] == found["codes"] == found["cell_means"]
+
+
+@torch.no_grad()
+def test_search_takes_the_best_code_and_leaves_the_first(setting):
+    vae, quantizer, tokens, images = setting
+    means = vae.encode(images)[0]
+    model = CodeDecoder.of(vae, quantizer, candidates=4)  # all there are
+    found = model.search(tokens, images, means)
+    assert (found[:, 0] == tokens[:, 0]).all()
+    each = [model(torch.stack([tokens[:, 0], torch.full((120,), c)], 1), images) for c in range(4)]
+    assert (found[:, 1] == torch.stack(each).argmin(0)).all()
+    few = CodeDecoder.of(vae, quantizer, candidates=2)
+    assert (few(few.search(tokens, images, means), images) <= few(tokens, images)).all()
+    none = CodeDecoder.of(vae, quantizer)
+    assert (none.search(tokens, images, means) == tokens).all()
+    tokenizer = PostHocTokenizer(vae, quantizer, model)
+    assert (tokenizer.encode(images) == found).all()
