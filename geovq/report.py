@@ -139,13 +139,21 @@ def _runs(folder: Path) -> list[Path]:
     return sorted(found, key=rate)
 
 
+def _pictures(folder: Path, run: Path) -> list[str]:
+    return [
+        f"![{picture.stem.replace('_', ' ')}]({folder.name}/{run.name}/{picture.name})"
+        for picture in sorted(run.glob("*.png"))
+    ]
+
+
 def results_page(folder: Path) -> str:
     """Write up every run below a folder, as Markdown.
 
     Parameters
     ----------
     folder : Path
-        One folder a run, each with `params.yaml`, `evaluate.json` and pictures.
+        One folder a run, each with `params.yaml`, `evaluate.json` and pictures; one folder a
+        study, each with `page.md` and pictures.
     """
     parts = [
         "# Results",
@@ -153,6 +161,9 @@ def results_page(folder: Path) -> str:
         "held-out test images. Likelihoods are in nats per image, Bernoulli on grey pixels; "
         "[the README](../README.md#how-to-read-the-table) explains the columns.",
     ]
+    for study in sorted(path.parent for path in folder.glob("*/page.md")):
+        parts += [f"## {study.name}", (study / "page.md").read_text().strip()]
+        parts += _pictures(folder, study)
     for run in _runs(folder):
         scores = json.loads((run / "evaluate.json").read_text())
         parts += [
@@ -163,10 +174,7 @@ def results_page(folder: Path) -> str:
             *(f"Note: {remark}." for remark in remarks(scores)),
             " ".join(findings(scores)),
             *([] if "bce_unrefined" in scores["geodesic"] else [BEFORE]),
-            *(
-                f"![{picture.stem.replace('_', ' ')}]({folder.name}/{run.name}/{picture.name})"
-                for picture in sorted(run.glob("*.png"))
-            ),
+            *_pictures(folder, run),
         ]
     return "\n\n".join(parts) + "\n"
 
