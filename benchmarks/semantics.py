@@ -230,7 +230,9 @@ def page(rows: list[dict[str, Any]], chosen: dict[str, Any], seeds: int, dataset
     name = compared[0]["method"]
     wanted = next(r for r in compared if r["method"] == name and r["codes"] == CHOSEN_AT)["purity"]
     enough = [r["codes"] for r in compared if r["method"] == "k-means" and r["purity"] >= wanted]
-    needs = f"{np.log2(min(enough)):.0f} bits" if enough else f"more than {np.log2(CODES[-1]):.0f}"
+    needs = (
+        f"{np.log2(min(enough)):.0f} bits" if enough else f"more than {np.log2(CODES[-1]):.0f} bits"
+    )
     about = (
         f"{dataset}, {seeds} VAEs, mean ± standard deviation. No method sees a label; all encode "
         "unseen images by the vote of the 10 nearest training latents. `labelled m`: accuracy when "
