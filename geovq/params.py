@@ -18,7 +18,7 @@ __all__ = ["Budget", "Params", "load_params"]
 
 Count = Annotated[int, Field(ge=1)]
 Codes = Annotated[int, Field(ge=2)]
-Layout = Literal["residual", "product"]
+Layout = Literal["residual", "product", "grid"]
 
 
 class Section(BaseModel):
@@ -64,6 +64,7 @@ class TrainVAE(Budget):
 
     latent_dim: Count
     hidden: Annotated[list[Count], Field(min_length=1)]
+    architecture: Literal["mlp", "conv"]
 
 
 class Codebooks(Section):
@@ -76,10 +77,10 @@ class Codebooks(Section):
 
     @model_validator(mode="after")
     def _first_codes_is_residual(self) -> Codebooks:
-        if self.layout == "product" and self.first_codes is not None:
+        if self.layout != "residual" and self.first_codes is not None:
             raise ValueError(
                 f"first_codes = {self.first_codes}: only the residual layout has a first level; "
-                "allowed with layout product: null"
+                f"allowed with layout {self.layout}: null"
             )
         return self
 
@@ -105,6 +106,15 @@ class GeodesicQuantize(Codebooks):
             raise ValueError(
                 f"smoothing = {self.smoothing}: metric {self.metric} measures edges its own way; "
                 "allowed with it: 0 (or metric euclidean or precision)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cells_are_not_decoded_alone(self) -> GeodesicQuantize:
+        if self.layout == "grid" and self.metric == "pullback":
+            raise ValueError(
+                "metric = 'pullback': it decodes whole latents, not cells; allowed with layout "
+                "grid: euclidean, precision, fisher"
             )
         return self
 
@@ -138,7 +148,8 @@ class TrainClassifier(Budget):
 class TrainAR(Budget):
     """The autoregressive prior over tokens."""
 
-    cell: Literal["gru", "lstm"]
+    cell: Literal["gru", "lstm", "transformer"]
+    layers: Count
     embed_dim: Count
     hidden_dim: Count
     context: Count
@@ -147,7 +158,7 @@ class TrainAR(Budget):
 class Evaluate(Section):
     """The report."""
 
-    temperature: Annotated[float, Field(gt=0)]
+    temperatures: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
 
 
 class Params(Section):
@@ -169,9 +180,9 @@ class Params(Section):
             ("geodesic_quantize", self.geodesic_quantize),
             ("train_vqvae", self.train_vqvae),
         ):
-            if section.layout == "product" and self.train_vae.latent_dim % section.tokens:
+            if section.layout != "residual" and self.train_vae.latent_dim % section.tokens:
                 raise ValueError(
-                    f"{name}.tokens = {section.tokens}: the product layout cuts "
+                    f"{name}.tokens = {section.tokens}: the {section.layout} layout cuts "
                     f"train_vae.latent_dim = {self.train_vae.latent_dim} into that many equal "
                     "chunks; allowed: its divisors"
                 )

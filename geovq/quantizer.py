@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from geovq.errors import InputError
@@ -17,6 +17,9 @@ from geovq.levels import GeodesicCells, Level, NearestCells, VoteCells, cell_mea
 from geovq.store import load_npz, save_npz
 
 __all__ = ["GeodesicQuantizer", "balanced_chunks"]
+
+
+SAMPLE = 60_000  # cells that a shared codebook is fitted on
 
 
 def balanced_chunks(kl: np.ndarray, chunks: int) -> list[np.ndarray]:
@@ -47,8 +50,10 @@ class GeodesicQuantizer(BaseEstimator):
 
     With the residual layout the first of T levels is a partition of the latents by
     `GeodesicKMeans`, the others are k-means on what is left over. With the product layout each of
-    T chunks of dimensions is partitioned by `GeodesicKMeans`. Codes are the means of their cells
-    (never the medoids), and training latents are encoded by the same rule as unseen ones.
+    T chunks of dimensions is partitioned by `GeodesicKMeans`. With the grid layout the T cells of
+    a spatial latent share one such partition, fitted on at most 60,000 cells. Codes are the means
+    of their cells (never the medoids), and training latents are encoded by the same rule as unseen
+    ones.
 
     Parameters
     ----------
@@ -58,7 +63,8 @@ class GeodesicQuantizer(BaseEstimator):
         T, positions. The rate is Σ_t log2 K_t bits an image.
     first_codes : int, optional
         Codes of the first residual level.
-    layout : {'residual', 'product'}
+    layout : {'residual', 'product', 'grid'}
+        For `grid`, latents are T blocks of D/T dimensions, cell by cell.
     metric : {'precision', 'euclidean', 'fisher', 'pullback'}
         See `geovq.latent_metrics`.
     neighbors : int
@@ -139,6 +145,8 @@ class GeodesicQuantizer(BaseEstimator):
         """
         latents = self._checked(means, log_variances)
         self._check_parameters(*latents.means.shape)
+        if self.layout == "grid":
+            return self._fit_cells(latents)
         metric = METRICS[self.metric]
         self.scale_ = metric.scale(latents)
         self.chunks_ = [np.arange(latents.means.shape[1])] * self.tokens
@@ -162,6 +170,20 @@ class GeodesicQuantizer(BaseEstimator):
             if self.layout == "residual":
                 points = points - level.vectors[tokens]
             self.levels_.append(level)
+        return self
+
+    def _fit_cells(self, latents: Latents) -> GeodesicQuantizer:
+        """One level for all T blocks of dimensions, fitted on a sample of them."""
+        n = len(latents.means) * self.tokens
+        rows = np.arange(n)
+        if n > SAMPLE:
+            rows = np.random.default_rng(self.random_state).choice(n, SAMPLE, replace=False)
+        both = (latents.means, latents.log_variances)
+        cells = [x if x is None else x.reshape(n, -1)[np.sort(rows)] for x in both]
+        alone = clone(self).set_params(tokens=1, layout="residual").fit(*cells)
+        self.scale_ = np.tile(alone.scale_, self.tokens)
+        self.chunks_ = np.split(np.arange(len(self.scale_)), self.tokens)
+        self.levels_ = alone.levels_ * self.tokens
         return self
 
     def encode(
@@ -206,6 +228,8 @@ class GeodesicQuantizer(BaseEstimator):
         named = {"parameters": np.array(json.dumps(self.get_params())), "scale": self.scale_}
         for position, (level, chunk) in enumerate(zip(self.levels_, self.chunks_, strict=True)):
             named[f"{position}/chunk"] = chunk
+            if self.layout == "grid" and position:
+                continue  # the level is that of position 0
             for name, array in level.arrays().items():
                 named[f"{position}/{type(level).__name__}/{name}"] = array
         save_npz(path, **named)
@@ -231,6 +255,8 @@ class GeodesicQuantizer(BaseEstimator):
                 if arrays:
                     length = METRICS[quantizer.metric].length
                     quantizer.levels_.append(kind.restore(arrays, length))
+        if quantizer.layout == "grid":
+            quantizer.levels_ *= quantizer.tokens
         return quantizer
 
     def _is_partition(self, position: int) -> bool:
@@ -287,7 +313,7 @@ class GeodesicQuantizer(BaseEstimator):
 
     def _check_parameters(self, n: int, dimensions: int) -> None:
         allowed = {
-            "layout": ("residual", "product"),
+            "layout": ("residual", "product", "grid"),
             "metric": tuple(METRICS),
             "assignment": ("vote", "geodesic"),
             "clustering": ("geodesic", "euclidean"),
@@ -297,11 +323,13 @@ class GeodesicQuantizer(BaseEstimator):
                 raise InputError(f"{name} = {getattr(self, name)!r}; allowed: {', '.join(values)}")
         if self.tokens < 1:
             raise InputError(f"tokens = {self.tokens}; allowed: at least 1")
-        if self.layout == "product" and dimensions % self.tokens:
+        if self.layout != "residual" and dimensions % self.tokens:
             raise InputError(
-                f"tokens = {self.tokens}: the product layout cuts latent_dim = {dimensions} into "
-                "that many equal chunks; allowed: its divisors"
+                f"tokens = {self.tokens}: the {self.layout} layout cuts latent_dim = {dimensions} "
+                "into that many equal chunks; allowed: its divisors"
             )
+        if self.layout == "grid" and self.metric == "pullback":
+            raise InputError("metric = 'pullback'; allowed with layout grid: the others")
         for name in ("codes", "first_codes"):
             value = getattr(self, name)
             if value is not None and not 2 <= value <= n:

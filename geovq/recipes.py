@@ -1,4 +1,4 @@
-"""How the VAE and the VQ-VAE are trained: initial weights, loss, budget."""
+"""How the VAE and the VQ-VAE are trained and codes refined: initial weights, loss, budget."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def train_vae(
         Its negative ELBO there, in nats per image.
     """
     torch.manual_seed(seed)
-    vae = VAE(train.shape[1:], params.latent_dim, params.hidden)
+    vae = VAE(train.shape[1:], params.latent_dim, params.hidden, params.architecture)
 
     def negative_elbo(batch: Tensor, generator: torch.Generator) -> Tensor:
         bce, kl = vae(batch, generator)
@@ -61,7 +61,7 @@ def train_vqvae(
     ----------
     params : TrainVQVAE
     network : TrainVAE
-        Its `hidden` and `latent_dim` are those of the VQ-VAE.
+        Its `hidden`, `latent_dim` and `architecture` are those of the VQ-VAE.
 
     Returns
     -------
@@ -78,6 +78,7 @@ def train_vqvae(
         params.layout,
         params.commitment,
         params.codebook_update,
+        architecture=network.architecture,
     )
 
     def loss(batch: Tensor, generator: torch.Generator) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -28,7 +29,10 @@ class Tokenizer(Protocol):
         """Tokens (N, T) → Bernoulli logits (N, H, W)."""
 
     def prototypes(self) -> Tensor:
-        """Logits (K, H, W) of the first position's codes, all other positions left out."""
+        """Logits (K, H, W) of the first position's codes.
+
+        Each alone, all other positions left out; with a grid, each in every cell.
+        """
 
 
 class PostHocTokenizer:
@@ -51,7 +55,18 @@ class PostHocTokenizer:
     ) -> None:
         self.vae = vae
         self.quantizer = quantizer
-        self.code_decoder = code_decoder
+        self._refined = code_decoder
+
+    @cached_property
+    def code_decoder(self) -> CodeDecoder:
+        """What decodes the tokens."""
+        if self._refined is not None:
+            return self._refined
+        return CodeDecoder.of(self.vae, self.quantizer).to(self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.vae.parameters()).device
 
     @property
     def vocabulary(self) -> tuple[int, ...]:
@@ -63,10 +78,7 @@ class PostHocTokenizer:
         """Pixels (N, H, W) in [0, 1] → tokens (N, T), int64."""
         means, log_variances = self.vae.encode(images)
         tokens = self.encode_latents(means.cpu().numpy(), log_variances.cpu().numpy())
-        tokens = tokens.to(images.device)
-        if self.code_decoder is not None:
-            tokens = self.code_decoder.search(tokens, images, means)
-        return tokens
+        return self.code_decoder.search(tokens.to(images.device), images, means)
 
     def encode_latents(self, means: np.ndarray, log_variances: np.ndarray) -> Tensor:
         """Posteriors (N, D), (N, D) → tokens (N, T), int64, by the latents alone."""
@@ -76,22 +88,15 @@ class PostHocTokenizer:
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (N, T) → Bernoulli logits (N, H, W)."""
-        if self.code_decoder is not None:
-            return self.code_decoder.decode(tokens)
-        return self._decode_latents(self.quantizer.decode(tokens.cpu().numpy()))
+        return self.code_decoder.decode(tokens)
 
     @torch.no_grad()
     def prototypes(self) -> Tensor:
-        """Logits (K, H, W) of the first position's codes, all other positions left out."""
-        if self.code_decoder is not None:
-            return self.code_decoder.prototypes()
-        return self._decode_latents(self.quantizer.codebooks()[0])
+        """Logits (K, H, W) of the first position's codes, as in `Tokenizer`."""
+        return self.code_decoder.prototypes()
 
     @torch.no_grad()
     def decode_means(self, latents: np.ndarray) -> np.ndarray:
         """Latents (M, D) → expected pixels (M, H·W): what the pull-back metric measures."""
-        return self._decode_latents(latents).sigmoid().flatten(1).cpu().numpy()
-
-    def _decode_latents(self, latents: np.ndarray) -> Tensor:
-        device = next(self.vae.parameters()).device
-        return self.vae.decode(torch.from_numpy(latents).float().to(device))
+        logits = self.vae.decode(torch.from_numpy(latents).float().to(self._device))
+        return logits.sigmoid().flatten(1).cpu().numpy()

@@ -13,9 +13,9 @@ from geovq.errors import InputError
 from geovq.params import Params, load_params
 
 if TYPE_CHECKING:
-    from geovq.tokenizer import PostHocTokenizer, Tokenizer
+    from geovq.tokenizer import Tokenizer
 
-__all__ = ["TOKENIZERS", "curves", "load_tokenizer", "posthoc_tokenizer", "run"]
+__all__ = ["TOKENIZERS", "curves", "load_tokenizer", "run"]
 
 POSTHOC = ("geodesic", "euclidean")
 TOKENIZERS = (*POSTHOC, "vqvae")
@@ -59,30 +59,19 @@ def curves(name: str) -> Iterator[Callable[[int, dict[str, float]], None]]:
         yield log
 
 
-def posthoc_tokenizer(name: str, refined: bool = True) -> PostHocTokenizer:
-    """The trained VAE with the quantiser NAME, and its refined codes and decoder."""
-    from geovq.models import VAE, CodeDecoder
+def load_tokenizer(name: str) -> Tokenizer:
+    """One of `TOKENIZERS`, from its files."""
+    from geovq.models import VAE, VQVAE, CodeDecoder
     from geovq.quantizer import GeodesicQuantizer
     from geovq.store import load_module
     from geovq.tokenizer import PostHocTokenizer
     from geovq.training import best_device
 
     device = best_device()
+    if name not in POSTHOC:
+        return load_module(MODELS / f"{name}.safetensors", VQVAE).to(device)
     return PostHocTokenizer(
         load_module(MODELS / "vae.safetensors", VAE).to(device),
         GeodesicQuantizer.load(CODEBOOKS / f"{name}.npz"),
-        load_module(MODELS / f"decoder_{name}.safetensors", CodeDecoder).to(device)
-        if refined
-        else None,
+        load_module(MODELS / f"decoder_{name}.safetensors", CodeDecoder).to(device),
     )
-
-
-def load_tokenizer(name: str) -> Tokenizer:
-    """One of `TOKENIZERS`, from its files."""
-    from geovq.models import VQVAE
-    from geovq.store import load_module
-    from geovq.training import best_device
-
-    if name in POSTHOC:
-        return posthoc_tokenizer(name)
-    return load_module(MODELS / f"{name}.safetensors", VQVAE).to(best_device())

@@ -14,7 +14,7 @@ from geovq.models import VAE, Classifier, Prior
 from geovq.params import Params
 from geovq.report import NAMES, remarks
 from geovq.store import load_module, load_npz, replacing, save_figure, save_json
-from geovq.tokenizer import Tokenizer
+from geovq.tokenizer import PostHocTokenizer, Tokenizer
 from geovq.training import as_pixels, best_device, in_batches
 from stages.common import (
     CODES,
@@ -25,11 +25,9 @@ from stages.common import (
     MODELS,
     PICTURES,
     PLOTS,
-    POSTHOC,
     TOKENIZERS,
     TOKENS,
     load_tokenizer,
-    posthoc_tokenizer,
     run,
 )
 
@@ -68,13 +66,13 @@ def main(params: Params) -> None:
             torch.from_numpy(tokens[name]["train"]),
             torch.from_numpy(tokens[name]["test"]),
             judge,
-            temperature=params.evaluate.temperature,
+            temperatures=params.evaluate.temperatures,
             seed=params.seed,
         )
-        if name in POSTHOC:
+        if isinstance(tokenizer, PostHocTokenizer):
             codes = load_npz(CODES / f"{name}.npz", "test")["test"]
-            unrefined = posthoc_tokenizer(name, refined=False).decode
-            (logits,) = in_batches(unrefined, torch.from_numpy(codes))
+            unrefined = PostHocTokenizer(tokenizer.vae, tokenizer.quantizer)
+            (logits,) = in_batches(unrefined.decode, torch.from_numpy(codes))
             scores[name]["bce_unrefined"] = bce(logits, test)
     for remark in remarks(scores):
         print(f"warning: {remark}")
@@ -111,15 +109,15 @@ def draw_reconstructions(
 def draw_samples(
     vae: VAE, tokenizers: dict[str, Tokenizer], priors: dict[str, Prior], params: Params
 ) -> None:
-    device, count = best_device(), 2 * SHOWN
+    device = best_device()
     generator = torch.Generator(device).manual_seed(params.seed)
-    latents = torch.randn(count, vae.latent_dim, generator=generator, device=device)
+    latents = torch.randn(SHOWN, vae.latent_dim, generator=generator, device=device)
     rows = {f"{NAMES['vae']}: its standard normal prior": pixels(vae.decode, latents)}
-    temperature = params.evaluate.temperature
     for name, tokenizer in tokenizers.items():
-        drawn = priors[name].sample(count, temperature=temperature, generator=generator)
-        title = f"{NAMES[name]}: autoregressive prior, temperature {temperature:g}"
-        rows[title] = pixels(tokenizer.decode, drawn)
+        for temperature in params.evaluate.temperatures:
+            drawn = priors[name].sample(SHOWN, temperature=temperature, generator=generator)
+            title = f"{NAMES[name]}: autoregressive prior, temperature {temperature:g}"
+            rows[title] = pixels(tokenizer.decode, drawn)
     save_figure(PICTURES / "samples.png", figures.image_rows(rows, SHOWN))
 
 

@@ -22,7 +22,7 @@ def main(params: Params, name: str) -> None:
     tokens = load_npz(TOKENS / f"{name}.npz", "vocabulary", "train", "validation")
     vocabulary = [int(codes) for codes in tokens["vocabulary"]]
     torch.manual_seed(params.seed)
-    prior = Prior(vocabulary, p.cell, p.embed_dim, p.hidden_dim, p.context)
+    prior = Prior(vocabulary, p.cell, p.embed_dim, p.hidden_dim, p.context, p.layers)
 
     def code_length(batch: Tensor, generator: torch.Generator) -> Tensor:
         return -prior(batch).sum(1)

@@ -126,7 +126,9 @@ def test_post_hoc_tokens_are_those_of_the_posteriors(tokenizers, images):
 def test_tokenizer_scores_add_up(tokenizers, images, judge, name):
     tokenizer, prior = tokenizers[name], Prior((4, 4, 4), embed_dim=5, hidden_dim=7)
     tokens = tokenizer.encode(images)
-    score = score_tokenizer(tokenizer, prior, images, tokens, tokens, judge, temperature=1, seed=0)
+    score = score_tokenizer(
+        tokenizer, prior, images, tokens, tokens, judge, temperatures=[1.0, 0.5], seed=0
+    )
     assert score["bits_per_image"] == 6
     assert score["total"] == pytest.approx(score["bce"] + score["code_length"])
     assert score["bce"] == pytest.approx(bce(tokenizer.decode(tokens).detach(), images))
@@ -134,6 +136,9 @@ def test_tokenizer_scores_add_up(tokenizers, images, judge, name):
     expected = score["code_length"] / math.log(2) / 3
     assert score["ar_bits_per_token"] == pytest.approx(expected)
     assert score["bce"] > pixel_entropy(images)
+    assert score["frechet_samples_at"]["1"] == score["frechet_samples"]
+    assert score["frechet_samples_at"].keys() == {"1", "0.5"}
+    del score["frechet_samples_at"]
     assert all(np.isfinite(value) for value in score.values())
 
 
@@ -155,7 +160,9 @@ def test_data_constants(images, judge):
 def test_without_labels_the_judge_is_silent(tokenizers, images):
     tokenizer, prior = tokenizers["vqvae"], Prior((4, 4, 4), embed_dim=5, hidden_dim=7)
     tokens, silent = tokenizer.encode(images), Judge(None, images, None)
-    score = score_tokenizer(tokenizer, prior, images, tokens, tokens, silent, temperature=1, seed=0)
+    score = score_tokenizer(
+        tokenizer, prior, images, tokens, tokens, silent, temperatures=[1.0, 0.5], seed=0
+    )
     assert score["purity"] is score["recognition"] is score["frechet_samples"] is None
     assert np.isfinite(score["total"])
     assert score_data("own", images, images, silent)["recognition"] is None
@@ -172,7 +179,7 @@ def scores(tokenizers, images, judge):
         tokenizer = tokenizers.get(name, tokenizers["geodesic"])
         tokens = tokenizer.encode(images)
         rows[name] = score_tokenizer(
-            tokenizer, prior, images, tokens, tokens, judge, temperature=1, seed=0
+            tokenizer, prior, images, tokens, tokens, judge, temperatures=[1.0, 0.5], seed=0
         )
     return rows
 

@@ -8,6 +8,7 @@ from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from geovq.errors import InputError
 from geovq.models import VAE, VQVAE, Classifier, Prior
+from geovq.models.networks import decoder, encoder
 from geovq.models.vae import bernoulli_nll, gaussian_kl
 
 
@@ -19,10 +20,13 @@ def vqvae(**options):
 # --- VAE
 
 
-def test_vae_shapes_and_gradients(images):
-    vae = VAE((8, 12), latent_dim=3, hidden=[16, 8])
+@pytest.mark.parametrize(
+    ("architecture", "hidden", "latent_dim"), [("mlp", [16, 8], 3), ("conv", [4, 8], 12)]
+)
+def test_vae_shapes_and_gradients(images, architecture, hidden, latent_dim):
+    vae = VAE((8, 12), latent_dim, hidden, architecture)
     mean, log_variance = vae.encode(images)
-    assert mean.shape == log_variance.shape == (40, 3)
+    assert mean.shape == log_variance.shape == (40, latent_dim)
     assert vae.decode(mean).shape == images.shape
     bce, kl = vae(images)
     assert bce.shape == kl.shape == (40,)
@@ -72,10 +76,48 @@ def test_images_of_another_size_are_refused(encode):
         encode(torch.zeros(5, 12, 8))
 
 
+# --- networks
+
+
+@pytest.mark.parametrize("image_shape", [(28, 28), (32, 32), (9, 15)])
+def test_convolutions_mirror_every_size(image_shape):
+    height, width = (math.ceil(side / 4) for side in image_shape)
+    latents = encoder("conv", image_shape, [3, 5], 2 * height * width, parts=1)(
+        torch.rand(2, *image_shape)
+    )
+    assert latents.shape == (2, 2 * height * width)
+    logits = decoder("conv", image_shape, [3, 5], 2 * height * width)(latents)
+    assert logits.shape == (2, *image_shape)
+
+
+def test_latents_of_a_convolutional_network_are_cell_by_cell():
+    """What a cell holds is drawn near its place; and its means come before its log-variances."""
+    draw = decoder("conv", (32, 32), [2, 2, 2], 16 * 3)
+    latents = torch.zeros(16, 16, 3)
+    latents[torch.arange(16), torch.arange(16)] = 1
+    changed = (draw(latents.flatten(1)) - draw(torch.zeros(1, 48))).abs()
+    rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    for cell, change in enumerate(changed):
+        mass = change / change.sum()
+        place = (mass * rows).sum() / 8, (mass * columns).sum() / 8
+        assert abs(place[0] - (cell // 4 + 0.5)) < 1.5
+        assert abs(place[1] - (cell % 4 + 0.5)) < 1.5
+    encode = encoder("conv", (32, 32), [2, 2, 2], 16 * 3, parts=2)
+    grid = encode[:-1](torch.rand(5, 32, 32))  # (5, 2 · 3, 4, 4)
+    mean, log_variance = encode[-1](grid).chunk(2, 1)
+    assert (mean.view(5, 16, 3)[:, 7] == grid[:, :3, 1, 3]).all()
+    assert (log_variance.view(5, 16, 3)[:, 7] == grid[:, 3:, 1, 3]).all()
+
+
+def test_latents_must_fill_the_cells():
+    with pytest.raises(InputError, match=r"latent_dim = 20; .* conv: multiples of its 4 × 4 = 16"):
+        VAE((28, 28), 20, [4, 4, 4], "conv")
+
+
 # --- VQ-VAE
 
 
-@pytest.mark.parametrize("layout", ["residual", "product"])
+@pytest.mark.parametrize("layout", ["residual", "product", "grid"])
 @pytest.mark.parametrize("update", ["gradient", "ema"])
 def test_vqvae_shapes_and_gradients(images, layout, update):
     model = vqvae(vocabulary=(5, 5, 5), layout=layout, codebook_update=update)
@@ -93,7 +135,7 @@ def test_vqvae_shapes_and_gradients(images, layout, update):
             assert not torch.equal(old, codebook)
 
 
-@pytest.mark.parametrize("layout", ["residual", "product"])
+@pytest.mark.parametrize("layout", ["residual", "product", "grid"])
 def test_vqvae_round_trip(images, layout):
     model = vqvae(vocabulary=(5, 5, 5), layout=layout).eval()
     tokens = model.encode(images)
@@ -126,6 +168,17 @@ def test_the_decoder_gradient_passes_straight_through(images):
     quantized = model.quantize(model.encoder(images))[1].detach().requires_grad_()
     bernoulli_nll(model.decoder(quantized), images).sum().backward()
     torch.testing.assert_close(caught[0], quantized.grad)
+
+
+def test_cells_of_a_grid_share_the_codebook_and_its_losses(images):
+    model = VQVAE((8, 12), 12, [4, 4], (5,) * 6, "grid", architecture="conv").eval()
+    latents = model.encoder(images)
+    tokens, _, codebook_loss, _ = model.quantize(latents)
+    distances = torch.cdist(latents.view(40, 6, 2), model.codebooks[0])
+    assert (tokens == distances.argmin(2)).all()
+    torch.testing.assert_close(codebook_loss, distances.min(2).values.square().sum(1))
+    model.place_codes(images)
+    assert len(model.encode(images).unique()) == 5
 
 
 def test_moving_averages_reach_the_cell_means(images):
@@ -181,18 +234,19 @@ def every_sequence(vocabulary):
 
 
 @pytest.mark.parametrize("vocabulary", TINY)
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "transformer"])
 def test_likelihood_sums_to_one_over_all_sequences(vocabulary, cell):
-    prior = Prior(vocabulary, cell, embed_dim=5, hidden_dim=7).double()
+    prior = Prior(vocabulary, cell, embed_dim=8, hidden_dim=7, layers=2).double()
     log_probabilities = prior(every_sequence(vocabulary))
     assert log_probabilities.shape == (math.prod(vocabulary), len(vocabulary))
     assert log_probabilities.sum(1).exp().sum().item() == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.parametrize("cell", ["gru", "transformer"])
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_sampling_frequencies_match_probabilities(temperature):
+def test_sampling_frequencies_match_probabilities(temperature, cell):
     vocabulary, count = (2, 3), 20_000
-    prior = Prior(vocabulary, embed_dim=5, hidden_dim=7)
+    prior = Prior(vocabulary, cell, embed_dim=8, hidden_dim=7)
     for p in prior.head.parameters():
         torch.nn.init.normal_(p)  # far from uniform
     sequences = every_sequence(vocabulary)
@@ -209,19 +263,25 @@ def test_sampling_frequencies_match_probabilities(temperature):
     assert np.abs(frequency - expected).max() < 4 * np.sqrt(expected.max() / count)
 
 
-def test_the_prior_cannot_see_ahead():
-    prior = Prior((4, 4, 4), embed_dim=5, hidden_dim=7)
+@pytest.mark.parametrize("cell", ["gru", "lstm", "transformer"])
+def test_the_prior_cannot_see_ahead(cell):
+    prior = Prior((4, 4, 4), cell, embed_dim=8, hidden_dim=7).eval()
     tokens = torch.tensor([[1, 2, 3], [1, 2, 0], [1, 0, 3]])
     log_probabilities = prior(tokens)
-    assert (log_probabilities[:, 0] == log_probabilities[0, 0]).all()
-    assert log_probabilities[0, 1] == log_probabilities[1, 1]
-    assert log_probabilities[0, 2] != log_probabilities[2, 2]
+    torch.testing.assert_close(log_probabilities[1:, 0], log_probabilities[:2, 0])
+    torch.testing.assert_close(log_probabilities[0, 1], log_probabilities[1, 1])
+    assert not torch.isclose(log_probabilities[0, 2], log_probabilities[2, 2])
 
 
 def test_the_prior_gradients_reach_everything():
     prior = Prior((4, 4), embed_dim=5, hidden_dim=7, context=2)
     prior(every_sequence((4, 4))).sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in prior.parameters())
+
+
+def test_a_transformer_is_cut_into_four_heads():
+    with pytest.raises(InputError, match="embed_dim = 6; allowed with cell transformer"):
+        Prior((4, 4), "transformer", embed_dim=6)
 
 
 def test_context_holds_a_whole_image():

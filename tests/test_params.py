@@ -50,7 +50,7 @@ def test_first_codes_set_the_first_level(changed):
         ({"train_vae.latent_dim": 20.5}, ["train_vae.latent_dim = 20.5", "integer"]),
         ({"train_vae.latent_dim": 0}, ["train_vae.latent_dim = 0", "greater than or equal to 1"]),
         ({"train_vae.hidden": 512}, ["train_vae.hidden = 512", "list"]),
-        ({"train_ar.cell": "rnn"}, ["train_ar.cell = 'rnn'", "'gru' or 'lstm'"]),
+        ({"train_ar.cell": "rnn"}, ["train_ar.cell = 'rnn'", "'gru', 'lstm' or 'transformer'"]),
         ({"geodesic_quantize.metric": "cosine"}, ["geodesic_quantize.metric", "'fisher'"]),
         (
             {"geodesic_quantize.layout": "product", "geodesic_quantize.tokens": 3},
@@ -63,6 +63,10 @@ def test_first_codes_set_the_first_level(changed):
         (
             {"train_vqvae.layout": "product", "train_vqvae.first_codes": 16},
             ["train_vqvae.first_codes = 16", "residual"],
+        ),
+        (
+            {"geodesic_quantize.layout": "grid", "geodesic_quantize.metric": "pullback"},
+            ["geodesic_quantize.metric = 'pullback'", "layout grid: euclidean"],
         ),
         ({"train_ar.context": 4}, ["train_ar.context = 4", "at least", "tokens = 5"]),
         ({"prepare.dataset": "npz"}, ["prepare.file = null", "npz"]),

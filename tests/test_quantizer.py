@@ -121,6 +121,31 @@ def test_both_clusterings_obey_the_same_vote(latents):
     assert (quantizer.encode(means)[:, 0] == expected.encode(means * quantizer.scale_)).all()
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "precision", "fisher"])
+def test_cells_of_a_grid_share_one_codebook(latents, metric, tmp_path):
+    """A grid is the one-token quantiser of its cells."""
+    both = [np.hstack([x, x[::-1] - 0.1]) for x in latents]
+    cells = [x.reshape(-1, 6) for x in both]
+    quantizer = GeodesicQuantizer(8, 2, layout="grid", metric=metric).fit(*both)
+    alone = GeodesicQuantizer(8, 1, metric=metric).fit(*cells)
+    tokens = quantizer.encode(*both)
+    assert tokens.shape == (300, 2)
+    assert (tokens.ravel() == alone.encode(*cells)[:, 0]).all()
+    np.testing.assert_allclose(
+        quantizer.decode(tokens).reshape(-1, 6), alone.decode(tokens.reshape(-1, 1))
+    )
+    quantizer.save(tmp_path / "grid.npz")
+    assert (GeodesicQuantizer.load(tmp_path / "grid.npz").encode(*both) == tokens).all()
+
+
+def test_a_shared_codebook_is_fitted_on_a_sample(latents, monkeypatch):
+    monkeypatch.setattr("geovq.quantizer.SAMPLE", 100)
+    both = [np.hstack([x, x]) for x in latents]
+    quantizer = GeodesicQuantizer(8, 2, layout="grid").fit(*both)
+    assert quantizer.levels_[0].points.shape == (100, 6)
+    assert (quantizer.encode(*both)[:, 0] == quantizer.encode(*both)[:, 1]).all()
+
+
 def test_empty_cells_keep_their_code():
     found = cell_means(np.ones((3, 2)), np.array([0, 0, 2]), np.full((4, 2), 7.0))
     assert found.tolist() == [[1, 1], [7, 7], [1, 1], [7, 7]]
@@ -144,7 +169,9 @@ def test_chunks_are_balanced_by_kl():
         ({"tokens": 4, "layout": "product"}, "tokens = 4: .* latent_dim = 6 .* divisors"),
         ({"tokens": 0}, "tokens = 0; allowed: at least 1"),
         ({"metric": "cosine"}, "metric = 'cosine'; allowed: euclidean, precision"),
-        ({"layout": "grid"}, "layout = 'grid'; allowed: residual, product"),
+        ({"layout": "tree"}, "layout = 'tree'; allowed: residual, product, grid"),
+        ({"tokens": 4, "layout": "grid"}, "tokens = 4: .* grid .* latent_dim = 6 .* divisors"),
+        ({"layout": "grid", "metric": "pullback"}, "metric = 'pullback'; allowed with layout grid"),
         ({"assignment": "nearest"}, "assignment = 'nearest'; allowed: vote, geodesic"),
         ({"metric": "pullback"}, "decode = None; metric pullback"),
         ({"metric": "fisher", "smoothing": 3}, "smoothing = 3; allowed with metric fisher: 0"),

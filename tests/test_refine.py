@@ -32,7 +32,7 @@ def setting(rng):
     return vae, quantizer, tokens, images
 
 
-@pytest.mark.parametrize("layout", ["residual", "product"])
+@pytest.mark.parametrize("layout", ["residual", "product", "grid"])
 def test_an_unrefined_decoder_is_the_vaes(rng, layout):
     vae = VAE((6, 5), 4, [16]).eval()
     means = rng.standard_normal((80, 4))
@@ -44,6 +44,8 @@ def test_an_unrefined_decoder_is_the_vaes(rng, layout):
     with_codes = PostHocTokenizer(vae, quantizer, refined)
     torch.testing.assert_close(with_codes.decode(tokens), plain.decode(tokens))
     torch.testing.assert_close(with_codes.prototypes(), plain.prototypes())
+    latents = torch.from_numpy(quantizer.decode(tokens.numpy())).float()
+    torch.testing.assert_close(refined.decode(tokens), vae.decode(latents))
 
 
 @pytest.mark.parametrize(("codes", "decoder"), [(0, 0), (40, 0), (0, 40), (40, 40)])
@@ -75,6 +77,29 @@ def test_a_budget_that_hurts_changes_nothing(setting):
     )
     found = refine(model, (tokens, tokens), (images, images), wild, seed=0)
     assert found["decoder"] == found["codes"] == found["cell_means"]
+
+
+@torch.no_grad()
+def test_search_takes_the_best_code_of_every_cell(rng):
+    vae = VAE((6, 5), 8, [4, 4], "conv").eval()
+    images = torch.from_numpy(rng.random((60, 6, 5))).float()
+    means = vae.encode(images)[0]
+    quantizer = GeodesicQuantizer(3, 4, layout="grid", metric="euclidean", neighbors=20)
+    tokens = torch.from_numpy(quantizer.fit(means.numpy()).encode(means.numpy()))
+    model = CodeDecoder.of(vae, quantizer, candidates=3)
+    model.codebooks[0].normal_()  # far apart, so that no two decode alike
+    torch.testing.assert_close(
+        sum(model.vectors(t)[tokens[:, t]] for t in range(4)), model.latents(tokens)
+    )
+    expected = tokens.clone()
+    for t in range(4):
+        each = []
+        for code in range(3):
+            tried = expected.clone()
+            tried[:, t] = code
+            each.append(model(tried, images))
+        expected[:, t] = torch.stack(each).argmin(0)
+    assert (model.search(tokens, images, means) == expected).all()
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ from geovq.training import best_device, in_batches
 
 __all__ = ["Judge", "Score", "score_data", "score_tokenizer", "score_vae"]
 
-Score = dict[str, float | int | str | None]
+Score = dict[str, float | int | str | dict[str, float | None] | None]
 
 
 @dataclass
@@ -99,7 +100,7 @@ def score_tokenizer(
     test_tokens: Tensor,
     judge: Judge,
     *,
-    temperature: float,
+    temperatures: Sequence[float],
     seed: int,
 ) -> Score:
     """A tokeniser with its prior: `total` = `bce` + code length, an upper bound on −log p(x).
@@ -112,8 +113,8 @@ def score_tokenizer(
     test : Tensor of shape (N, H, W)
     train_tokens, test_tokens : Tensor of shape (·, T), int64
     judge : Judge
-    temperature : float
-        Of the samples.
+    temperatures : sequence of float
+        Of the samples in `frechet_samples_at`; `frechet_samples` is at temperature 1.
     seed : int
         Of the samples.
     """
@@ -122,13 +123,17 @@ def score_tokenizer(
     (logits,) = in_batches(tokenizer.decode, test_tokens)
     (log_probabilities,) = in_batches(prior, test_tokens)
     code_length = -log_probabilities.double().sum(1).mean().item()
-    generator = torch.Generator(best_device()).manual_seed(seed)
-    sampled = prior.sample(len(test), temperature=temperature, generator=generator)
     independent = rate.draw_independent(train_codes, vocabulary, len(test), seed)
 
     def drawn(tokens: Tensor) -> Tensor:
         return in_batches(lambda t: tokenizer.decode(t).sigmoid(), tokens)[0]
 
+    def samples(temperature: float) -> float | None:
+        generator = torch.Generator(best_device()).manual_seed(seed)
+        tokens = prior.sample(len(test), temperature=temperature, generator=generator)
+        return judge.frechet(drawn(tokens))
+
+    sampled = {temperature: samples(temperature) for temperature in {*temperatures, 1.0}}
     pixels = logits.sigmoid()
     bce = distortion.bce(logits, test)
     labels = None if judge.labels is None else judge.labels.numpy()
@@ -148,6 +153,7 @@ def score_tokenizer(
         "psnr": distortion.psnr(pixels, test),
         "recognition": judge.recognition(pixels),
         "frechet_reconstructions": judge.frechet(pixels),
-        "frechet_samples": judge.frechet(drawn(sampled)),
+        "frechet_samples": sampled[1.0],
+        "frechet_samples_at": {f"{t:g}": sampled[t] for t in temperatures},
         "frechet_independent": judge.frechet(drawn(torch.from_numpy(independent))),
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from geovq.models.vae import check_images
+from geovq.models.networks import check_images
 
 __all__ = ["Classifier"]
 

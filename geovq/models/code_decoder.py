@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geovq.models.vae import VAE, bernoulli_nll, decoder
+from geovq.models.networks import decoder
+from geovq.models.vae import VAE, bernoulli_nll
 
 if TYPE_CHECKING:
     from geovq.quantizer import GeodesicQuantizer
@@ -19,17 +21,21 @@ __all__ = ["CodeDecoder"]
 class CodeDecoder(nn.Module):
     """An image is decoded from the sum of its tokens' vectors.
 
+    With `grid` the vectors of all positions are one codebook (K, D/T), and each token's fills its
+    own part of the latent.
+
     Parameters
     ----------
     image_shape : (int, int)
     latent_dim : int
         D.
-    hidden : sequence of int
+    hidden, architecture
         Of the encoder that the decoder mirrors.
     vocabulary : sequence of int
         Codes at each position, (T,).
     candidates : int
         Codes that `search` tries at each position.
+    grid : bool
     """
 
     scale: Tensor
@@ -41,33 +47,49 @@ class CodeDecoder(nn.Module):
         hidden: Sequence[int],
         vocabulary: Sequence[int],
         candidates: int = 0,
+        architecture: str = "mlp",
+        grid: bool = False,
     ) -> None:
         super().__init__()
-        height, width = image_shape
         self.config: dict[str, Any] = {
             "image_shape": list(image_shape),
             "latent_dim": latent_dim,
             "hidden": list(hidden),
             "vocabulary": list(vocabulary),
             "candidates": candidates,
+            "architecture": architecture,
+            "grid": grid,
         }
         self.candidates = candidates
+        self.positions, self.grid = len(vocabulary), grid
         self.register_buffer("scale", torch.ones(latent_dim))
-        self.codebooks = nn.ParameterList(torch.zeros(k, latent_dim) for k in vocabulary)
-        self.decoder = decoder(latent_dim, hidden, (height, width))
+        width = latent_dim // len(vocabulary) if grid else latent_dim
+        tables = vocabulary[:1] if grid else vocabulary
+        self.codebooks = nn.ParameterList(torch.zeros(k, width) for k in tables)
+        self.decoder = decoder(architecture, image_shape, hidden, latent_dim)
 
     @classmethod
     def of(cls, vae: VAE, quantizer: GeodesicQuantizer, candidates: int = 0) -> CodeDecoder:
         """The decoder of a VAE, and the codes that a quantiser made of its latents."""
-        made = cls(**vae.config, vocabulary=quantizer.vocabulary, candidates=candidates)
+        grid = quantizer.layout == "grid"
+        made = cls(**vae.config, vocabulary=quantizer.vocabulary, candidates=candidates, grid=grid)
         made.decoder.load_state_dict(vae.decoder.state_dict())
         made.scale.copy_(torch.from_numpy(quantizer.scale_))
-        for own, vectors in zip(made.codebooks, quantizer.codebooks(), strict=True):
-            own.data.copy_(torch.from_numpy(vectors))
+        for own, vectors in zip(made.codebooks, quantizer.codebooks(), strict=not grid):
+            own.data.copy_(torch.from_numpy(vectors[:, : own.shape[1]]))
         return made
+
+    def vectors(self, position: int) -> Tensor:
+        """What each code of a position adds to the latent, (K, D)."""
+        if not self.grid:
+            return self.codebooks[position]
+        width = self.codebooks[0].shape[1]
+        return F.pad(self.codebooks[0], (position * width, (self.positions - 1 - position) * width))
 
     def latents(self, tokens: Tensor) -> Tensor:
         """Tokens (N, T) → (N, D)."""
+        if self.grid:
+            return self.codebooks[0][tokens].flatten(1)
         parts = [vectors[tokens[:, t]] for t, vectors in enumerate(self.codebooks)]
         return torch.stack(parts).sum(0)
 
@@ -77,12 +99,12 @@ class CodeDecoder(nn.Module):
 
     @torch.no_grad()
     def search(self, tokens: Tensor, images: Tensor, means: Tensor) -> Tensor:
-        """Better tokens: at each position but the first, the code that lowers bce most.
+        """Better tokens: at one position after another, the code that lowers bce most.
 
         One sweep of iterated conditional modes (Besag 1986,
         https://doi.org/10.1111/j.2517-6161.1986.tb01412.x). Only the `candidates` codes that bring
-        the latent nearest to the posterior mean are decoded. The first token, which carries the
-        partition, stays.
+        the latent nearest to the posterior mean are decoded. Without `grid` the first token, which
+        carries the partition, stays.
 
         Parameters
         ----------
@@ -96,8 +118,9 @@ class CodeDecoder(nn.Module):
         Tensor of shape (N, T), int64
         """
         tokens, rows = tokens.clone(), torch.arange(len(tokens), device=tokens.device)
-        for t in range(1, tokens.shape[1] if self.candidates else 0):
-            vectors = self.codebooks[t]
+        first = 0 if self.grid else 1
+        for t in range(first, self.positions if self.candidates else 0):
+            vectors = self.vectors(t)
             others = self.latents(tokens) - vectors[tokens[:, t]]
             gaps = torch.cdist((means - others) * self.scale, vectors * self.scale)
             gaps[rows, tokens[:, t]] = -1  # what there is stays among the candidates
@@ -109,8 +132,8 @@ class CodeDecoder(nn.Module):
         return tokens
 
     def prototypes(self) -> Tensor:
-        """Logits (K, H, W) of the first position's codes, all other positions left out."""
-        return self.decoder(self.codebooks[0])
+        """Logits (K, H, W) of the first position's codes, as in `geovq.tokenizer.Tokenizer`."""
+        return self.decoder(self.codebooks[0].repeat(1, self.positions if self.grid else 1))
 
     def forward(self, tokens: Tensor, images: Tensor) -> Tensor:
         """−log p(x | code) of each image, (N,), in nats."""

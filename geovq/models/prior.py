@@ -1,4 +1,4 @@
-"""The autoregressive prior: p(tokens) = Π_t p(token_t | token_<t), by a recurrent network."""
+"""The autoregressive prior: p(tokens) = Π_t p(token_t | token_<t)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from geovq.errors import InputError
 
 __all__ = ["Prior"]
 
+HEADS = 4
+
 
 class Prior(nn.Module):
-    """GRU or LSTM over an image's tokens.
+    """GRU, LSTM or causal transformer over an image's tokens.
 
     Each position has a vocabulary of its own (a code of the second residual level is another
     thing than a code of the first), so token c of position t is symbol c + Σ_{s<t} K_s, and only
@@ -24,8 +26,12 @@ class Prior(nn.Module):
     ----------
     vocabulary : sequence of int of length T
         Codes at each position.
-    cell : {'gru', 'lstm'}
-    embed_dim, hidden_dim : int
+    cell : {'gru', 'lstm', 'transformer'}
+    embed_dim : int
+        Width of the embeddings, and of the transformer.
+    hidden_dim : int
+        Width of the recurrent state, or of the transformer's feed-forward layers.
+    layers : int
     context : int
         The longest sequence the position embedding holds; at least T.
     """
@@ -37,6 +43,7 @@ class Prior(nn.Module):
         embed_dim: int = 64,
         hidden_dim: int = 128,
         context: int = 32,
+        layers: int = 1,
     ) -> None:
         super().__init__()
         if context < len(vocabulary):
@@ -47,14 +54,15 @@ class Prior(nn.Module):
             "embed_dim": embed_dim,
             "hidden_dim": hidden_dim,
             "context": context,
+            "layers": layers,
         }
         self.vocabulary = tuple(vocabulary)
         symbols = sum(vocabulary)
         self.embedding = nn.Embedding(symbols + 1, embed_dim)  # the last symbol begins a sequence
         self.position = nn.Embedding(context, embed_dim)
-        recurrent = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
-        self.recurrent = recurrent(embed_dim, hidden_dim, batch_first=True)
-        self.head = nn.Linear(hidden_dim, symbols)
+        network = {"gru": nn.GRU, "lstm": nn.LSTM, "transformer": _Transformer}[cell]
+        self.network = network(embed_dim, hidden_dim, layers, batch_first=True)
+        self.head = nn.Linear(embed_dim if cell == "transformer" else hidden_dim, symbols)
         sizes = torch.tensor(self.vocabulary)
         self.offsets: Tensor
         self.foreign: Tensor
@@ -67,7 +75,7 @@ class Prior(nn.Module):
         """Log-probabilities (N, L, symbols) of positions first, first + 1, ..., first + L − 1."""
         positions = torch.arange(first, first + symbols.shape[1], device=symbols.device)
         inputs = self.embedding(symbols) + self.position(positions)
-        hidden, state = self.recurrent(inputs, state)
+        hidden, state = self.network(inputs, state)
         logits = self.head(hidden).masked_fill(self.foreign[positions], -torch.inf)
         return logits.log_softmax(-1), state
 
@@ -94,7 +102,7 @@ class Prior(nn.Module):
     def sample(
         self, count: int, *, temperature: float = 1.0, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Draw token sequences, one recurrent step a token.
+        """Draw token sequences, one token at a time.
 
         Parameters
         ----------
@@ -114,3 +122,33 @@ class Prior(nn.Module):
             symbol = torch.multinomial(probabilities, 1, generator=generator)
             drawn.append(symbol)
         return torch.cat(drawn, 1) - self.offsets
+
+
+class _Transformer(nn.Module):
+    """Pre-norm transformer in which a position sees itself and those before it.
+
+    Called as the recurrent networks are; its state is all the inputs so far.
+    """
+
+    def __init__(self, width: int, feedforward: int, layers: int, *, batch_first: bool) -> None:
+        super().__init__()
+        if width % HEADS:
+            raise InputError(f"embed_dim = {width}; allowed with cell transformer: multiples of 4")
+        layer = nn.TransformerEncoderLayer(
+            width,
+            HEADS,
+            feedforward,
+            dropout=0.0,
+            activation="gelu",
+            batch_first=batch_first,
+            norm_first=True,
+        )
+        norm = nn.LayerNorm(width)
+        self.layers = nn.TransformerEncoder(layer, layers, norm, enable_nested_tensor=False)
+
+    def forward(self, inputs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        seen = inputs if state is None else torch.cat([state, inputs], 1)
+        length = seen.shape[1]
+        mask = nn.Transformer.generate_square_subsequent_mask(length, device=seen.device)
+        hidden = self.layers(seen, mask, is_causal=True)
+        return hidden[:, -inputs.shape[1] :], seen

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geovq.errors import InputError
+from geovq.models.networks import check_images, decoder, encoder
 
-__all__ = ["VAE", "bernoulli_nll", "decoder", "encoder", "gaussian_kl"]
+__all__ = ["VAE", "bernoulli_nll", "gaussian_kl"]
 
 
 def bernoulli_nll(logits: Tensor, images: Tensor) -> Tensor:
@@ -35,35 +34,6 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1)
 
 
-def check_images(images: Tensor, image_shape: tuple[int, int]) -> None:
-    """Raise `InputError` unless images are (N, *image_shape)."""
-    if images.ndim != 3 or tuple(images.shape[1:]) != image_shape:
-        raise InputError(
-            f"images of shape {tuple(images.shape)}; this model was trained on "
-            f"(N, {image_shape[0]}, {image_shape[1]})"
-        )
-
-
-def _perceptron(sizes: Sequence[int]) -> list[nn.Module]:
-    layers: list[nn.Module] = []
-    for size_in, size_out in pairwise(sizes):
-        layers += [nn.Linear(size_in, size_out), nn.GELU()]
-    return layers[:-1]
-
-
-def encoder(image_shape: tuple[int, int], hidden: Sequence[int], outputs: int) -> nn.Sequential:
-    """(N, H, W) → (N, outputs), fully connected with GELU."""
-    pixels = image_shape[0] * image_shape[1]
-    return nn.Sequential(nn.Flatten(), *_perceptron([pixels, *hidden, outputs]))
-
-
-def decoder(inputs: int, hidden: Sequence[int], image_shape: tuple[int, int]) -> nn.Sequential:
-    """(N, inputs) → Bernoulli logits (N, H, W): the encoder's sizes mirrored."""
-    pixels = image_shape[0] * image_shape[1]
-    layers = _perceptron([inputs, *reversed(hidden), pixels])
-    return nn.Sequential(*layers, nn.Unflatten(1, image_shape))
-
-
 class VAE(nn.Module):
     """Gaussian posterior, standard normal prior, Bernoulli likelihood on grey pixels.
 
@@ -73,11 +43,16 @@ class VAE(nn.Module):
     latent_dim : int
         D.
     hidden : sequence of int
-        Sizes of the encoder's hidden layers; the decoder mirrors them.
+    architecture : {'mlp', 'conv'}
+        With `hidden`, as in `geovq.models.networks`.
     """
 
     def __init__(
-        self, image_shape: Sequence[int], latent_dim: int = 20, hidden: Sequence[int] = (512, 512)
+        self,
+        image_shape: Sequence[int],
+        latent_dim: int = 20,
+        hidden: Sequence[int] = (512, 512),
+        architecture: str = "mlp",
     ) -> None:
         super().__init__()
         height, width = image_shape
@@ -87,9 +62,10 @@ class VAE(nn.Module):
             "image_shape": list(image_shape),
             "latent_dim": latent_dim,
             "hidden": list(hidden),
+            "architecture": architecture,
         }
-        self.encoder = encoder(self.image_shape, hidden, 2 * latent_dim)
-        self.decoder = decoder(latent_dim, hidden, self.image_shape)
+        self.encoder = encoder(architecture, image_shape, hidden, latent_dim, parts=2)
+        self.decoder = decoder(architecture, image_shape, hidden, latent_dim)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior of each image.

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geovq.models.vae import bernoulli_nll, check_images, decoder, encoder
+from geovq.models.networks import check_images, decoder, encoder
+from geovq.models.vae import bernoulli_nll
 
 __all__ = ["VQVAE"]
 
@@ -32,13 +33,16 @@ class VQVAE(nn.Module):
     hidden : sequence of int
     vocabulary : sequence of int of length T
         Codes at each position.
-    layout : {'residual', 'product'}
-        Levels over all D dimensions, or T chunks of D/T dimensions.
+    layout : {'residual', 'product', 'grid'}
+        T levels over all D dimensions; T chunks of D/T dimensions, each with its own codebook; or
+        T chunks with one codebook, which for architecture `conv` are the cells of its grid.
     commitment : float
         β.
     codebook_update : {'gradient', 'ema'}
     decay : float
         Of the moving averages.
+    architecture : {'mlp', 'conv'}
+        With `hidden`, as in `geovq.models.networks`.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class VQVAE(nn.Module):
         commitment: float = 0.25,
         codebook_update: str = "gradient",
         decay: float = 0.99,
+        architecture: str = "mlp",
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
@@ -62,24 +67,25 @@ class VQVAE(nn.Module):
             "commitment": commitment,
             "codebook_update": codebook_update,
             "decay": decay,
+            "architecture": architecture,
         }
         height, width = image_shape
         self.image_shape = (height, width)
         self.vocabulary = tuple(vocabulary)
-        self.residual = layout == "residual"
+        self.residual, self.grid = layout == "residual", layout == "grid"
         self.commitment = commitment
         self.ema = codebook_update == "ema"
         self.decay = decay
-        self.encoder = encoder(self.image_shape, hidden, latent_dim)
-        self.decoder = decoder(latent_dim, hidden, self.image_shape)
+        self.encoder = encoder(architecture, image_shape, hidden, latent_dim, parts=1)
+        self.decoder = decoder(architecture, image_shape, hidden, latent_dim)
         width = latent_dim if self.residual else latent_dim // len(self.vocabulary)
+        tables = self.vocabulary[:1] if self.grid else self.vocabulary
         self.codebooks = nn.ParameterList(
-            nn.Parameter(torch.randn(codes, width), requires_grad=not self.ema)
-            for codes in self.vocabulary
+            nn.Parameter(torch.randn(codes, width), requires_grad=not self.ema) for codes in tables
         )
         # Moving counts of each code, and whether the codebooks have been placed.
         self.counts = nn.ParameterList(
-            nn.Parameter(torch.ones(codes), requires_grad=False) for codes in self.vocabulary
+            nn.Parameter(torch.ones(codes), requires_grad=False) for codes in tables
         )
         self.quantizing = True
 
@@ -97,24 +103,43 @@ class VQVAE(nn.Module):
         codebook_loss, commitment_loss : Tensor of shape (N,)
             Squared distances, summed over levels and dimensions.
         """
+        if self.grid:
+            cells = self._cells(latents)
+            rows = len(latents), len(self.vocabulary)
+            token, vectors, codebook_loss, commitment_loss = self._quantize_level(0, cells)
+            quantized = vectors.view(latents.shape)
+            codebook_loss, commitment_loss = codebook_loss.view(rows), commitment_loss.view(rows)
+            return token.view(rows), quantized, codebook_loss.sum(1), commitment_loss.sum(1)
         tokens, found = [], []
-        codebook_loss = commitment_loss = latents.new_zeros(len(latents))
+        codebook_total = commitment_total = latents.new_zeros(len(latents))
         residual = latents
         chunks = latents.chunk(len(self.vocabulary), dim=1)
-        for level, codebook in enumerate(self.codebooks):
+        for level in range(len(self.codebooks)):
             target = residual if self.residual else chunks[level]
-            with torch.no_grad():
-                token = torch.cdist(target, codebook).argmin(1)
-                if self.ema and self.training:
-                    self._move(level, target, token)
-            vectors = codebook[token]
-            codebook_loss = codebook_loss + (target.detach() - vectors).square().sum(1)
-            commitment_loss = commitment_loss + (target - vectors.detach()).square().sum(1)
+            token, vectors, codebook_loss, commitment_loss = self._quantize_level(level, target)
+            codebook_total = codebook_total + codebook_loss
+            commitment_total = commitment_total + commitment_loss
             residual = residual - vectors.detach() if self.residual else residual
             tokens.append(token)
             found.append(vectors)
         quantized = sum(found, torch.zeros(())) if self.residual else torch.cat(found, 1)
-        return torch.stack(tokens, 1), quantized, codebook_loss, commitment_loss
+        return torch.stack(tokens, 1), quantized, codebook_total, commitment_total
+
+    def _cells(self, latents: Tensor) -> Tensor:
+        """(N, D) → (N · T, D / T)."""
+        return latents.unflatten(1, (len(self.vocabulary), -1)).flatten(0, 1)
+
+    def _quantize_level(self, level: int, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Tokens (N,), their codes (N, F), and the two losses (N,) of targets (N, F)."""
+        codebook = self.codebooks[level]
+        with torch.no_grad():
+            token = torch.cdist(target, codebook).argmin(1)
+            if self.ema and self.training:
+                self._move(level, target, token)
+        vectors = codebook[token]
+        codebook_loss = (target.detach() - vectors).square().sum(1)
+        commitment_loss = (target - vectors.detach()).square().sum(1)
+        return token, vectors, codebook_loss, commitment_loss
 
     def _move(self, level: int, target: Tensor, token: Tensor) -> None:
         """One step of the codes towards the means of their cells."""
@@ -142,7 +167,12 @@ class VQVAE(nn.Module):
         latents = self.encoder(images[:most].to(self.codebooks[0].device))
         residual = latents
         for level, codebook in enumerate(self.codebooks):
-            target = residual if self.residual else latents.chunk(len(self.vocabulary), 1)[level]
+            if self.grid:
+                target = self._cells(latents)[:most]
+            elif self.residual:
+                target = residual
+            else:
+                target = latents.chunk(len(self.vocabulary), 1)[level]
             points = target.cpu().numpy()
             distinct = len(np.unique(points, axis=0))
             kmeans = KMeans(min(len(codebook), distinct), n_init=1, random_state=seed).fit(points)
@@ -165,14 +195,18 @@ class VQVAE(nn.Module):
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (N, T) → logits (N, H, W)."""
+        if self.grid:
+            return self.decoder(self.codebooks[0][tokens].flatten(1))
         vectors = [codebook[tokens[:, t]] for t, codebook in enumerate(self.codebooks)]
         latents = torch.stack(vectors).sum(0) if self.residual else torch.cat(vectors, 1)
         return self.decoder(latents)
 
     @torch.no_grad()
     def prototypes(self) -> Tensor:
-        """Logits (K, H, W) of the first position's codes, all other positions left out."""
+        """Logits (K, H, W) of the first position's codes, as in `geovq.tokenizer.Tokenizer`."""
         first = self.codebooks[0]
+        if self.grid:
+            return self.decoder(first.repeat(1, len(self.vocabulary)))
         return self.decoder(F.pad(first, (0, self.config["latent_dim"] - first.shape[1])))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
