@@ -1,0 +1,260 @@
+"""Distortion against rate: post-hoc codes, refined and not, beside end-to-end ones.
+
+    python -m benchmarks.rate_distortion docs/results/rate-distortion --dataset mnist \
+        --root ../shared/data --seeds 3
+
+An image is T tokens of 64 codes, 6·T bits. Post-hoc codes are made of the latents of one VAE a
+seed, refined and searched as in the stage `refine`; VQ-VAE and FSQ train from scratch for as many
+steps as VAE and refinement together. Settings are those of params.yaml. What is finished is kept,
+so that an interrupted run goes on, and the page is written after every seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.rate_distortion_page import REFERENCE, STATES, Results, Row, draw, page
+from benchmarks.rival_codes import (
+    Codes,
+    random_codes,
+    residual_codes,
+    scalar_codes,
+    train_finite_scalar,
+)
+from geovq.data import load_images
+from geovq.errors import InputError
+from geovq.evaluation.distortion import bce, psnr
+from geovq.evaluation.rate import bits_per_image, marginal_bits_per_token
+from geovq.latent_metrics import Latents
+from geovq.models import VAE, CodeDecoder
+from geovq.params import Params, load_params
+from geovq.recipes import refine, train_vae, train_vqvae
+from geovq.store import load_module, replacing, save_figure, save_json, save_module
+from geovq.training import as_pixels, best_device, in_batches
+
+CODES = 64
+BITS_PER_TOKEN = 6
+TOKENS = (1, 2, 4, 5, 10, 20)
+END_TO_END_TOKENS = (1, 5, 10)
+COUNTED = 5_000  # training images whose tokens give the frequencies behind the entropy-coded rate
+
+
+class Model:
+    """The VAE of one seed, and every code beside it."""
+
+    def __init__(
+        self, pixels: dict[str, Tensor], params: Params, seed: int, depth: int, folder: Path
+    ) -> None:
+        self.pixels, self.params, self.seed, self.depth = pixels, params, seed, depth
+        self.splits = pixels["train"], pixels["validation"]
+        path = folder / f"vae_{seed}.safetensors"
+        if not path.exists():
+            save_module(path, train_vae(*self.splits, params.train_vae, seed)[0])
+        self.vae = load_module(path, VAE).to(best_device())
+        self.latents = {
+            name: Latents(*(part.numpy() for part in in_batches(self.vae.encode, images)))
+            for name, images in pixels.items()
+        }
+        self.deepest: dict[str, Codes] = {}
+
+    def reference(self) -> Row:
+        """What no code of these latents is expected to beat without refinement."""
+        means = torch.from_numpy(self.latents["test"].means)
+        (logits,) = in_batches(self.vae.decode, means)
+        return self.distortion(logits)
+
+    def residual(self, clustering: str, tokens: int) -> Codes:
+        # Levels are fitted one after another, so one quantiser holds all the shorter ones.
+        if clustering not in self.deepest:
+            arguments = self.latents, self.params, clustering, CODES, self.depth, self.seed
+            self.deepest[clustering] = residual_codes(*arguments)
+        return self.deepest[clustering].first(tokens)
+
+    def post_hoc(self, codes: Codes) -> Iterator[Row]:
+        """One row a state: as made, refined, and with tokens chosen by what they decode to."""
+        made: Any = codes  # has all that is read of a quantiser
+        model = CodeDecoder.of(self.vae, made, self.params.refine.candidates).to(best_device())
+        tokens = {name: torch.from_numpy(array) for name, array in codes.tokens.items()}
+        yield self.score(model.decode, tokens, codes.vocabulary, STATES[0])
+        pairs = (tokens["train"], tokens["validation"]), self.splits
+        refine(model, *pairs, self.params.refine, self.seed)
+        yield self.score(model.decode, tokens, codes.vocabulary, STATES[1])
+        for name, count in (("train", COUNTED), ("test", None)):
+            means = torch.from_numpy(self.latents[name].means)
+            rows = (tokens[name][:count], self.pixels[name][:count], means[:count])
+            (tokens[name],) = in_batches(model.search, *rows)
+        yield self.score(model.decode, tokens, codes.vocabulary, STATES[2])
+
+    def vqvae(self, update: str, tokens: int) -> Iterator[Row]:
+        change = {"codes": CODES, "first_codes": None, "tokens": tokens, "layout": "residual"}
+        settings = self.params.train_vqvae.model_copy(update=change | {"codebook_update": update})
+        vqvae, _ = train_vqvae(*self.splits, settings, self.params.train_vae, self.seed)
+        yield self.end_to_end(vqvae)
+
+    def finite_scalar(self, tokens: int) -> Iterator[Row]:
+        yield self.end_to_end(
+            train_finite_scalar(self.splits, self.params, self.vae, tokens, self.seed)
+        )
+
+    def end_to_end(self, model: Any) -> Row:
+        """Score a model that encodes images by itself."""
+        named = (("train", COUNTED), ("test", None))
+        tokens = {n: in_batches(model.encode, self.pixels[n][:count])[0] for n, count in named}
+        return self.score(model.decode, tokens, model.vocabulary, "")
+
+    def score(
+        self,
+        decode: Callable[[Tensor], Tensor],
+        tokens: dict[str, Tensor],
+        vocabulary: Sequence[int],
+        state: str,
+    ) -> Row:
+        counted = tokens["train"][:COUNTED].numpy(), tokens["test"].numpy()
+        rate = marginal_bits_per_token(*counted, vocabulary) * len(vocabulary)
+        (logits,) = in_batches(decode, tokens["test"])
+        bits = {"bits": round(bits_per_image(vocabulary), 6), "coded_bits": rate}
+        return {"state": state, **bits, **self.distortion(logits)}
+
+    def distortion(self, logits: Tensor) -> Row:
+        test = self.pixels["test"]
+        return {"bce": bce(logits, test), "psnr": psnr(logits.sigmoid(), test)}
+
+
+METHODS: dict[str, Callable[[Model, int], Iterator[Row]]] = {
+    "geodesic": lambda m, t: m.post_hoc(m.residual("geodesic", t)),
+    "Euclidean": lambda m, t: m.post_hoc(m.residual("euclidean", t)),
+    "scalar": lambda m, t: m.post_hoc(scalar_codes(m.latents, t * BITS_PER_TOKEN)),
+    "random Gaussian": lambda m, t: m.post_hoc(random_codes(m.latents, CODES, t, m.seed)),
+    "residual VQ-VAE, gradient": lambda m, t: m.vqvae("gradient", t),
+    "residual VQ-VAE, EMA": lambda m, t: m.vqvae("ema", t),
+    "FSQ": lambda m, t: m.finite_scalar(t),
+}
+POST_HOC = tuple(METHODS)[:4]
+
+
+def run(
+    pixels: dict[str, Tensor], params: Params, seed: int, tokens: Sequence[int], folder: Path
+) -> list[Row]:
+    """Every method at every rate, for one seed; what `folder` has already is not computed."""
+    model = Model(pixels, params, seed, max(tokens), folder)
+    rows: list[Row] = [{"method": REFERENCE, "state": "", "seed": seed, **model.reference()}]
+    for method, make in METHODS.items():
+        wanted = tokens if method in POST_HOC else [t for t in tokens if t in END_TO_END_TOKENS]
+        for t in wanted:
+            name = re.sub(r"\W+", "_", method.lower())
+            path = folder / f"{name}_{t}_{seed}.json"
+            if not path.exists():
+                start = time.perf_counter()
+                made = [{"method": method, "tokens": t, "seed": seed, **r} for r in make(model, t)]
+                save_json(path, {"seconds": time.perf_counter() - start, "rows": made})
+            found = json.loads(path.read_text())
+            rows += found["rows"]
+            scores = ", ".join(f"{row['bce']:.2f} {row['state']}".strip() for row in found["rows"])
+            took = f"{found['seconds']:.0f} s"
+            sys.stderr.write(f"seed {seed}, {method}, T = {t}: bce {scores} ({took})\n")
+    return rows
+
+
+def about(dataset: str, seeds: int) -> str:
+    """What the rows are."""
+    return (
+        f"{dataset}, {seeds} seed{'s' * (seeds > 1)}, mean ± standard deviation; bce in nats per "
+        f"test image, PSNR in dB. An image is T tokens of {CODES} codes. The post-hoc codes "
+        f"({', '.join(POST_HOC)}) are made of the latents of one VAE a seed. Unrefined: the codes "
+        "as they were made, under the VAE's own decoder. Refined: code vectors and decoder tuned "
+        "to each other, encoder and tokens frozen. Searched: each token but the first is then "
+        "chosen by what it decodes to; a single token is left as it is. `scalar` quantises each "
+        "dimension on its own (Lloyd-Max levels, bits given where they help most): more and "
+        "smaller tokens of as many bits in all, so that it is searched even at "
+        f"{BITS_PER_TOKEN} bits. `random Gaussian` draws its codes from the prior. VQ-VAE and FSQ "
+        "train end-to-end, for at most as many steps as VAE and refinement together, and search "
+        "nothing. With more than one token the VQ-VAE is a residual one, as geodesic and "
+        "Euclidean codes are; FSQ has 3·T latents of 4 levels, normalised over the batch. "
+        "Entropy-coded bits are those under each position's frequencies in "
+        f"{COUNTED:,} training images (all, where there are fewer)."
+    )
+
+
+def publish(folder: Path, rows: list[Row], dataset: str) -> str:
+    seeds = len({row["seed"] for row in rows})
+    save_json(folder / "scores.json", {"dataset": dataset, "seeds": seeds, "rows": rows})
+    save_figure(folder / "bce.png", draw(Results(rows), dataset))
+    text = page(Results(rows), about(dataset, seeds))
+    with replacing(folder / "page.md") as partial:
+        partial.write_text(text + "\n")
+    return text
+
+
+def quick(params: Params) -> Params:
+    """Budgets of a few steps, to see that everything runs."""
+    few = {"max_steps": 20, "evaluate_every": 10}
+    parts = {
+        name: getattr(params.refine, name).model_copy(update=few) for name in ("codes", "decoder")
+    }
+    return params.model_copy(
+        update={
+            "train_vae": params.train_vae.model_copy(update=few),
+            "train_vqvae": params.train_vqvae.model_copy(update=few | {"warmup_steps": 5}),
+            "refine": params.refine.model_copy(update=parts),
+        }
+    )
+
+
+def check_kept(folder: Path, params: Params) -> None:
+    """Refuse to mix new scores with kept ones of other parameters."""
+    sections = ("seed", "prepare", "train_vae", "geodesic_quantize", "refine", "train_vqvae")
+    now = json.loads(params.model_dump_json(include=set(sections)))
+    path = folder / "params.json"
+    if not path.exists():
+        save_json(path, now)
+    elif json.loads(path.read_text()) != now:
+        raise InputError(f"{folder}: kept scores are of other parameters; delete it, or --models")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path, help="where table and picture go")
+    parser.add_argument("--dataset", default="digits")
+    parser.add_argument("--root", type=Path, default=Path("data/raw"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tokens", type=int, nargs="+", default=TOKENS, help="the rates")
+    parser.add_argument("--quick", action="store_true", help="a few steps each, to see it run")
+    parser.add_argument("--models", type=Path, help="kept scores; data/rate_distortion/DATASET")
+    options = parser.parse_args(arguments)
+    params = load_params("params.yaml")
+    params = quick(params) if options.quick else params
+    kept = options.models or Path("data/rate_distortion") / (
+        options.dataset + "-quick" * options.quick
+    )
+    check_kept(kept, params)
+    images = load_images(
+        options.dataset,
+        root=options.root,
+        validation_fraction=params.prepare.validation_fraction,
+        test_fraction=params.prepare.test_fraction,
+        seed=params.seed,
+    )
+    pixels = {name: as_pixels(split.images) for name, split in vars(images).items()}
+    rows: list[Row] = []
+    text = ""
+    for seed in range(options.seeds):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of joined components
+            rows += run(pixels, params, seed, options.tokens, kept)
+        text = publish(options.folder, rows, options.dataset)
+    sys.stdout.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
