@@ -5,26 +5,24 @@
 
 An image is T tokens of 64 codes, 6·T bits. Post-hoc codes are made of the latents of one VAE a
 seed, refined and searched as in the stage `refine`; VQ-VAE and FSQ train from scratch for as many
-steps as VAE and refinement together. Settings are those of params.yaml. What is finished is kept,
-so that an interrupted run goes on, and the page is written after every seed.
+steps as VAE and refinement together. Settings are those of params.yaml. Rows that scores.json has
+already are not computed again, so that an interrupted run goes on, and seeds can be added.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import re
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.rate_distortion_page import REFERENCE, STATES, Results, Row, draw, page
+from benchmarks.rate_distortion_page import REFERENCE, STATES, Results, draw, page
 from benchmarks.rival_codes import (
     Codes,
     random_codes,
@@ -32,15 +30,15 @@ from benchmarks.rival_codes import (
     scalar_codes,
     train_finite_scalar,
 )
+from benchmarks.scores import Row, Scores, settings
 from geovq.data import load_images
-from geovq.errors import InputError
 from geovq.evaluation.distortion import bce, psnr
 from geovq.evaluation.rate import bits_per_image, marginal_bits_per_token
 from geovq.latent_metrics import Latents
 from geovq.models import VAE, CodeDecoder
 from geovq.params import Params, load_params
 from geovq.recipes import refine, train_vae, train_vqvae
-from geovq.store import load_module, replacing, save_figure, save_json, save_module
+from geovq.store import replacing, save_figure
 from geovq.training import as_pixels, best_device, in_batches
 
 CODES = 64
@@ -51,22 +49,23 @@ COUNTED = 5_000  # training images whose tokens give the frequencies behind the 
 
 
 class Model:
-    """The VAE of one seed, and every code beside it."""
+    """The VAE of one seed, and every code beside it; nothing is trained before it is needed."""
 
-    def __init__(
-        self, pixels: dict[str, Tensor], params: Params, seed: int, depth: int, folder: Path
-    ) -> None:
+    def __init__(self, pixels: dict[str, Tensor], params: Params, seed: int, depth: int) -> None:
         self.pixels, self.params, self.seed, self.depth = pixels, params, seed, depth
         self.splits = pixels["train"], pixels["validation"]
-        path = folder / f"vae_{seed}.safetensors"
-        if not path.exists():
-            save_module(path, train_vae(*self.splits, params.train_vae, seed)[0])
-        self.vae = load_module(path, VAE).to(best_device())
-        self.latents = {
-            name: Latents(*(part.numpy() for part in in_batches(self.vae.encode, images)))
-            for name, images in pixels.items()
-        }
         self.deepest: dict[str, Codes] = {}
+
+    @cached_property
+    def vae(self) -> VAE:
+        return train_vae(*self.splits, self.params.train_vae, self.seed)[0]
+
+    @cached_property
+    def latents(self) -> dict[str, Latents]:
+        return {
+            name: Latents(*(part.numpy() for part in in_batches(self.vae.encode, images)))
+            for name, images in self.pixels.items()
+        }
 
     def reference(self) -> Row:
         """What no code of these latents is expected to beat without refinement."""
@@ -103,9 +102,7 @@ class Model:
         yield self.end_to_end(vqvae)
 
     def finite_scalar(self, tokens: int) -> Iterator[Row]:
-        yield self.end_to_end(
-            train_finite_scalar(self.splits, self.params, self.vae, tokens, self.seed)
-        )
+        yield self.end_to_end(train_finite_scalar(self.splits, self.params, tokens, self.seed))
 
     def end_to_end(self, model: Any) -> Row:
         """Score a model that encodes images by itself."""
@@ -143,27 +140,16 @@ METHODS: dict[str, Callable[[Model, int], Iterator[Row]]] = {
 POST_HOC = tuple(METHODS)[:4]
 
 
-def run(
-    pixels: dict[str, Tensor], params: Params, seed: int, tokens: Sequence[int], folder: Path
-) -> list[Row]:
-    """Every method at every rate, for one seed; what `folder` has already is not computed."""
-    model = Model(pixels, params, seed, max(tokens), folder)
-    rows: list[Row] = [{"method": REFERENCE, "state": "", "seed": seed, **model.reference()}]
+def run(model: Model, tokens: Sequence[int], scores: Scores) -> Iterator[str]:
+    """Every method at every rate, for one VAE; yields each method's name when it is through."""
+    key: Row = {"seed": model.seed, "method": REFERENCE, "tokens": None}
+    scores.piece(key, lambda: [{"state": "", **model.reference()}])
     for method, make in METHODS.items():
         wanted = tokens if method in POST_HOC else [t for t in tokens if t in END_TO_END_TOKENS]
         for t in wanted:
-            name = re.sub(r"\W+", "_", method.lower())
-            path = folder / f"{name}_{t}_{seed}.json"
-            if not path.exists():
-                start = time.perf_counter()
-                made = [{"method": method, "tokens": t, "seed": seed, **r} for r in make(model, t)]
-                save_json(path, {"seconds": time.perf_counter() - start, "rows": made})
-            found = json.loads(path.read_text())
-            rows += found["rows"]
-            scores = ", ".join(f"{row['bce']:.2f} {row['state']}".strip() for row in found["rows"])
-            took = f"{found['seconds']:.0f} s"
-            sys.stderr.write(f"seed {seed}, {method}, T = {t}: bce {scores} ({took})\n")
-    return rows
+            key = {"seed": model.seed, "method": method, "tokens": t}
+            scores.piece(key, partial(make, model, t))
+        yield method
 
 
 def about(dataset: str, seeds: int) -> str:
@@ -188,11 +174,10 @@ def about(dataset: str, seeds: int) -> str:
 
 def publish(folder: Path, rows: list[Row], dataset: str) -> str:
     seeds = len({row["seed"] for row in rows})
-    save_json(folder / "scores.json", {"dataset": dataset, "seeds": seeds, "rows": rows})
     save_figure(folder / "bce.png", draw(Results(rows), dataset))
     text = page(Results(rows), about(dataset, seeds))
-    with replacing(folder / "page.md") as partial:
-        partial.write_text(text + "\n")
+    with replacing(folder / "page.md") as partial_page:
+        partial_page.write_text(text + "\n")
     return text
 
 
@@ -211,17 +196,6 @@ def quick(params: Params) -> Params:
     )
 
 
-def check_kept(folder: Path, params: Params) -> None:
-    """Refuse to mix new scores with kept ones of other parameters."""
-    sections = ("seed", "prepare", "train_vae", "geodesic_quantize", "refine", "train_vqvae")
-    now = json.loads(params.model_dump_json(include=set(sections)))
-    path = folder / "params.json"
-    if not path.exists():
-        save_json(path, now)
-    elif json.loads(path.read_text()) != now:
-        raise InputError(f"{folder}: kept scores are of other parameters; delete it, or --models")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="where table and picture go")
@@ -230,14 +204,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tokens", type=int, nargs="+", default=TOKENS, help="the rates")
     parser.add_argument("--quick", action="store_true", help="a few steps each, to see it run")
-    parser.add_argument("--models", type=Path, help="kept scores; data/rate_distortion/DATASET")
     options = parser.parse_args(arguments)
     params = load_params("params.yaml")
     params = quick(params) if options.quick else params
-    kept = options.models or Path("data/rate_distortion") / (
-        options.dataset + "-quick" * options.quick
-    )
-    check_kept(kept, params)
+    sections = ("prepare", "train_vae", "geodesic_quantize", "refine", "train_vqvae")
+    decides = {"dataset": options.dataset, **settings(params, *sections)}
+    scores = Scores(options.folder, decides)
     images = load_images(
         options.dataset,
         root=options.root,
@@ -246,13 +218,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seed=params.seed,
     )
     pixels = {name: as_pixels(split.images) for name, split in vars(images).items()}
-    rows: list[Row] = []
     text = ""
     for seed in range(options.seeds):
+        model = Model(pixels, params, seed, max(options.tokens))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of joined components
-            rows += run(pixels, params, seed, options.tokens, kept)
-        text = publish(options.folder, rows, options.dataset)
+            for _ in run(model, options.tokens, scores):
+                text = publish(options.folder, scores.rows, options.dataset)
     sys.stdout.write(text + "\n")
 
 

@@ -16,12 +16,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 from tabulate import tabulate
 
+from benchmarks.scores import Row
 from geovq.figures import COLORS
 
 REFERENCE = "VAE, posterior means"
 STATES = ("unrefined", "refined", "refined, searched")  # of post-hoc codes; others have ""
 
-Row = dict[str, Any]
 Curve = list[np.ndarray]  # at each rate one value a seed; empty where a method was not run
 
 
@@ -140,7 +140,8 @@ def page(results: Results, about: str) -> str:
         means = {m: v.mean() for m in results.methods if len(v := results.final(m)[place])}
         name = min(means, key=lambda method: means[method])
         best.append(f"{name} at {rate} ({means[name]:.1f}; {len(means)} methods)")
-    gaps = [f"{spread(v, '+.2f')} at {r}" for r, v in zip(rates, rivals[-1][2], strict=True)]
+    differences = zip(rates, rivals[-1][2], strict=True)
+    gaps = [f"{spread(v, '+.2f')} at {rate}" for rate, v in differences if len(v)]
     found = (
         f"Lowest mean bce, post-hoc codes refined and searched: {', '.join(best)}. Geodesic minus "
         f"Euclidean codes, refined and searched: {', '.join(gaps)}. The VAE decodes its posterior "

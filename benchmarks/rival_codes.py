@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from geovq.latent_metrics import METRICS, Latents
 from geovq.levels import NearestCells
-from geovq.models import VAE
+from geovq.models.networks import decoder, encoder
 from geovq.models.vae import bernoulli_nll
 from geovq.params import Params
 from geovq.quantizer import GeodesicQuantizer, balanced_chunks
@@ -153,20 +153,21 @@ class FiniteScalar(nn.Module):
 
     Parameters
     ----------
-    vae : VAE
-        Its networks are built anew for 3·T latents.
+    image_shape : (int, int)
+    hidden : sequence of int
     tokens : int
         T, each of three latents with four levels: 64 codes.
     """
 
-    def __init__(self, vae: VAE, tokens: int) -> None:
+    def __init__(self, image_shape: Sequence[int], hidden: Sequence[int], tokens: int) -> None:
         from vector_quantize_pytorch import FSQ  # type: ignore[import-untyped]
 
         super().__init__()
         levels = [4, 4, 4]
-        # Of the encoder's outputs the log-variances stay unused.
-        self.network = VAE(**vae.config | {"latent_dim": len(levels) * tokens})
-        self.norm = nn.BatchNorm1d(len(levels) * tokens, affine=False)
+        width = len(levels) * tokens
+        self.encoder = encoder("mlp", image_shape, hidden, width, parts=1)
+        self.decoder = decoder("mlp", image_shape, hidden, width)
+        self.norm = nn.BatchNorm1d(width, affine=False)
         self.fsq = FSQ(
             levels, num_codebooks=tokens, keep_num_codebooks_dim=True, preserve_symmetry=True
         )
@@ -174,7 +175,7 @@ class FiniteScalar(nn.Module):
 
     def quantize(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N, H, W) → quantised latents (N, 3·T) and tokens (N, T)."""
-        latents, tokens = self.fsq(self.norm(self.network.encode(images)[0])[:, None])
+        latents, tokens = self.fsq(self.norm(self.encoder(images))[:, None])
         return latents[:, 0], tokens[:, 0].long()
 
     def encode(self, images: Tensor) -> Tensor:
@@ -183,19 +184,19 @@ class FiniteScalar(nn.Module):
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (N, T) → logits (N, H, W)."""
-        return self.network.decode(self.fsq.indices_to_codes(tokens[:, None])[:, 0])
+        return self.decoder(self.fsq.indices_to_codes(tokens[:, None])[:, 0])
 
     def forward(self, images: Tensor) -> Tensor:
         """−log p(x | code) of each image, (N,), in nats."""
-        return bernoulli_nll(self.network.decode(self.quantize(images)[0]), images)
+        return bernoulli_nll(self.decoder(self.quantize(images)[0]), images)
 
 
 def train_finite_scalar(
-    splits: Sequence[Tensor], params: Params, vae: VAE, tokens: int, seed: int
+    splits: Sequence[Tensor], params: Params, tokens: int, seed: int
 ) -> FiniteScalar:
     """Minimise bce, with the VQ-VAE's budget of steps."""
     torch.manual_seed(seed)
-    model = FiniteScalar(vae, tokens)
+    model = FiniteScalar(splits[0].shape[1:], params.train_vae.hidden, tokens)
 
     def loss(images: Tensor, generator: Any) -> Tensor:
         return model(images)
