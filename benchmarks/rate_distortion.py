@@ -19,6 +19,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,6 +38,7 @@ from geovq.evaluation.rate import bits_per_image, marginal_bits_per_token
 from geovq.latent_metrics import Latents
 from geovq.models import VAE, CodeDecoder
 from geovq.params import Params, load_params
+from geovq.quantizer import GeodesicQuantizer
 from geovq.recipes import refine, train_vae, train_vqvae
 from geovq.store import replacing, save_figure
 from geovq.training import as_pixels, best_device, in_batches
@@ -44,7 +46,6 @@ from geovq.training import as_pixels, best_device, in_batches
 CODES = 64
 BITS_PER_TOKEN = 6
 TOKENS = (1, 2, 4, 5, 10, 20)
-END_TO_END_TOKENS = (1, 5, 10)
 COUNTED = 5_000  # training images whose tokens give the frequencies behind the entropy-coded rate
 
 
@@ -76,9 +77,19 @@ class Model:
     def residual(self, clustering: str, tokens: int) -> Codes:
         # Levels are fitted one after another, so one quantiser holds all the shorter ones.
         if clustering not in self.deepest:
-            arguments = self.latents, self.params, clustering, CODES, self.depth, self.seed
-            self.deepest[clustering] = residual_codes(*arguments)
+            self.deepest[clustering] = self.quantized(clustering, self.depth)
         return self.deepest[clustering].first(tokens)
+
+    def quantized(self, clustering: str, tokens: int, **options: Any) -> Codes:
+        settings = self.params.geodesic_quantize.model_dump() | options
+        settings |= {"codes": CODES, "first_codes": None, "tokens": tokens, "layout": "residual"}
+        quantizer = GeodesicQuantizer(**settings, clustering=clustering, random_state=self.seed)
+        return residual_codes(self.latents, quantizer, self.decode_means)
+
+    def decode_means(self, latents: np.ndarray) -> np.ndarray:
+        """What pull-back edges measure: latents (M, D) → expected pixels (M, H·W)."""
+        (logits,) = in_batches(self.vae.decode, torch.from_numpy(latents).float())
+        return logits.sigmoid().flatten(1).numpy()
 
     def post_hoc(self, codes: Codes) -> Iterator[Row]:
         """One row a state: as made, refined, and with tokens chosen by what they decode to."""
@@ -133,11 +144,19 @@ METHODS: dict[str, Callable[[Model, int], Iterator[Row]]] = {
     "Euclidean": lambda m, t: m.post_hoc(m.residual("euclidean", t)),
     "scalar": lambda m, t: m.post_hoc(scalar_codes(m.latents, t * BITS_PER_TOKEN)),
     "random Gaussian": lambda m, t: m.post_hoc(random_codes(m.latents, CODES, t, m.seed)),
+    "geodesic, Fisher edges": lambda m, t: m.post_hoc(m.quantized("geodesic", t, metric="fisher")),
+    "geodesic, pull-back edges": lambda m, t: m.post_hoc(
+        m.quantized("geodesic", t, metric="pullback")
+    ),
     "residual VQ-VAE, gradient": lambda m, t: m.vqvae("gradient", t),
     "residual VQ-VAE, EMA": lambda m, t: m.vqvae("ema", t),
     "FSQ": lambda m, t: m.finite_scalar(t),
 }
-POST_HOC = tuple(METHODS)[:4]
+EDGES = ("geodesic, Fisher edges", "geodesic, pull-back edges")
+END_TO_END = ("residual VQ-VAE, gradient", "residual VQ-VAE, EMA", "FSQ")
+POST_HOC = tuple(method for method in METHODS if method not in END_TO_END)
+# What is expensive, or a question about a single codebook, does not run at every rate.
+ONLY_AT = dict.fromkeys(END_TO_END, (1, 5, 10)) | dict.fromkeys(EDGES, (1,))
 
 
 def run(model: Model, tokens: Sequence[int], scores: Scores) -> Iterator[str]:
@@ -145,8 +164,7 @@ def run(model: Model, tokens: Sequence[int], scores: Scores) -> Iterator[str]:
     key: Row = {"seed": model.seed, "method": REFERENCE, "tokens": None}
     scores.piece(key, lambda: [{"state": "", **model.reference()}])
     for method, make in METHODS.items():
-        wanted = tokens if method in POST_HOC else [t for t in tokens if t in END_TO_END_TOKENS]
-        for t in wanted:
+        for t in (t for t in tokens if t in ONLY_AT.get(method, tokens)):
             key = {"seed": model.seed, "method": method, "tokens": t}
             scores.piece(key, partial(make, model, t))
         yield method
@@ -174,7 +192,8 @@ def about(dataset: str, seeds: int) -> str:
 
 def publish(folder: Path, rows: list[Row], dataset: str) -> str:
     seeds = len({row["seed"] for row in rows})
-    save_figure(folder / "bce.png", draw(Results(rows), dataset))
+    curves = Results([row for row in rows if row["method"] not in EDGES])
+    save_figure(folder / "bce.png", draw(curves, dataset))
     text = page(Results(rows), about(dataset, seeds))
     with replacing(folder / "page.md") as partial_page:
         partial_page.write_text(text + "\n")

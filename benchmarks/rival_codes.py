@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from geovq.latent_metrics import METRICS, Latents
+from geovq.latent_metrics import METRICS, Decode, Latents
 from geovq.levels import NearestCells
 from geovq.models.networks import decoder, encoder
 from geovq.models.vae import bernoulli_nll
@@ -59,15 +59,10 @@ class Codes:
         return replace(self, vectors=self.vectors[:tokens], tokens=kept)
 
 
-def residual_codes(
-    latents: Posteriors, params: Params, clustering: str, codes: int, tokens: int, seed: int
-) -> Codes:
-    """`GeodesicQuantizer` with the settings of params.yaml and the residual layout."""
-    change = {"codes": codes, "first_codes": None, "tokens": tokens, "layout": "residual"}
-    settings = params.geodesic_quantize.model_dump() | change
-    quantizer = GeodesicQuantizer(**settings, clustering=clustering, random_state=seed)
-    quantizer.fit(latents["train"].means, latents["train"].log_variances)
-    found = {n: quantizer.encode(x.means, x.log_variances) for n, x in latents.items()}
+def residual_codes(latents: Posteriors, quantizer: GeodesicQuantizer, decode: Decode) -> Codes:
+    """Fit a quantiser and encode every split."""
+    quantizer.fit(latents["train"].means, latents["train"].log_variances, decode)
+    found = {n: quantizer.encode(x.means, x.log_variances, decode) for n, x in latents.items()}
     return Codes(quantizer.scale_, quantizer.codebooks(), found)
 
 
