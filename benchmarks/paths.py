@@ -1,0 +1,195 @@
+"""Decoded paths between images: along the graph of latents, and straight through latent space.
+
+    python -m benchmarks.paths docs/results/paths --dataset mnist --root ../shared/data
+
+Between the same pairs of test images, of one class and of two, three ways through the latent space
+of a VAE: the straight line, the shortest path on the k-NN graph of the training latents, and the
+one whose edges are measured on smoothed latents, squared. Each is cut into frames equally far apart
+in latent space and decoded. A classifier says how sure it is of every frame; beside that stand the
+length of the way in pixels and how far it keeps from the training latents. Networks are those of
+`benchmarks.smoothing`; they and the paths are kept, so that an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy import sparse
+from scipy.sparse.csgraph import dijkstra
+from torch import Tensor
+
+from benchmarks.latent_spaces import (
+    NEIGHBORS,
+    SPACES,
+    Study,
+    check_kept,
+    open_study,
+    parser,
+    publish,
+)
+from benchmarks.paths_page import KINDS, METHODS, Results, draw_confidence, draw_strips, page
+from geovq.graph import Geometry, build_graph, smooth
+from geovq.models import VAE, Classifier
+from geovq.neighbors import distinct_rows, nearest_neighbors
+from geovq.store import load_npz, save_npz
+from geovq.training import in_batches
+
+SPACE = SPACES["vae-20"]
+EDGES = {METHODS[1]: (0, 1.0), METHODS[2]: (20, 2.0)}  # smoothing and edge power
+FRAMES = 21
+SHOWN = {KINDS[0]: 3, KINDS[1]: 1}  # the first pairs drawn of each kind
+SHOWN_FRAMES = slice(None, None, 2)
+
+Arrays = dict[str, np.ndarray]
+
+
+def draw_pairs(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """Rows of `count` pairs of different classes, then of as many of one class; (2·count, 2)."""
+    random = np.random.default_rng(seed)
+    kinds: list[list[tuple[int, int]]] = [[], []]
+    while min(map(len, kinds)) < count:
+        a, b = (int(row) for row in random.integers(len(labels), size=2))
+        if a != b:
+            kinds[int(labels[a] == labels[b])].append((a, b))
+    return np.array([pair for pairs in kinds for pair in pairs[:count]])
+
+
+def shortest_paths(
+    points: np.ndarray, starts: np.ndarray, ends: np.ndarray, smoothing: int, power: float
+) -> list[np.ndarray]:
+    """Shortest ways from starts to ends along the k-NN graph of points.
+
+    The first and the last step are edges to and from nearest neighbours.
+
+    Parameters
+    ----------
+    points : ndarray of shape (N, D)
+    starts, ends : ndarray of shape (M, D)
+    smoothing, power
+        Of the edges, as in `GeodesicKMeans`.
+
+    Returns
+    -------
+    list of M ndarrays of shape (L, D)
+        Both ends included.
+    """
+    nodes = points[distinct_rows(points)[0]].astype(np.float64)
+    geometry = Geometry(nodes, min(NEIGHBORS, len(nodes) - 1), nodes, power=power)
+    geometry = smooth(geometry, smoothing) if smoothing else geometry
+    inner = build_graph(geometry).matrix.tocoo()
+    # Nothing leads to a start nor away from an end, so no path can pass through those of another.
+    n, m = len(nodes), len(starts)
+    (first, first_steps), (last, last_steps) = (geometry.attach(x) for x in (starts, ends))
+    own = np.arange(m).repeat(first.shape[1])
+    edges = [
+        (inner.row, inner.col, inner.data),
+        (n + own, first.ravel(), first_steps.ravel()),
+        (last.ravel(), n + m + own, last_steps.ravel()),
+    ]
+    rows, columns, lengths = (np.concatenate(part) for part in zip(*edges, strict=True))
+    size = (n + 2 * m, n + 2 * m)
+    graph = sparse.csr_matrix((lengths, (rows, columns)), size)
+    places = np.concatenate([nodes, starts, ends])
+    paths = []
+    for i in range(m):  # one at a time: predecessors of all would fill the memory
+        _, (before,) = dijkstra(graph, directed=True, indices=[n + i], return_predecessors=True)
+        path = [n + m + i]
+        while path[-1] != n + i:
+            path.append(before[path[-1]])
+        paths.append(places[path[::-1]])
+    return paths
+
+
+def resample(path: np.ndarray, count: int) -> np.ndarray:
+    """Points at equal distances along a polyline (L, D), its ends included; (count, D)."""
+    along = np.append(0, np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1)))
+    at = np.linspace(0, along[-1], count)
+    return np.column_stack([np.interp(at, along, column) for column in path.T])
+
+
+def score(frames: np.ndarray, train: np.ndarray, vae: VAE, classifier: Classifier) -> Arrays:
+    """What paths (M, T, D) look like; the ends count as frames, but not as distances."""
+    m, t, d = frames.shape
+
+    def judge(latents: Tensor) -> tuple[Tensor, Tensor]:
+        images = vae.decode(latents).sigmoid()
+        return images, classifier(images).softmax(1)
+
+    rows = torch.from_numpy(frames.reshape(-1, d).astype(np.float32))
+    images, sure = in_batches(judge, rows)
+    pixels = images.flatten(1).reshape(m, t, -1)
+    confidence, named = sure.max(1)
+    named_along = np.sort(named.numpy().reshape(m, t), axis=1)
+    inner = frames[:, 1:-1].reshape(-1, d)
+    nearest = train[nearest_neighbors(train, inner, 1)[:, 0]]
+    return {
+        "confidence": confidence.numpy().reshape(m, t),
+        "length": pixels.diff(dim=1).norm(dim=2).sum(1).numpy(),
+        "distance": np.linalg.norm(inner - nearest, axis=1).reshape(m, -1).mean(1),
+        "classes": 1 + (np.diff(named_along, axis=1) > 0).sum(1),
+        "images": images.numpy().reshape(m, t, *images.shape[1:]),
+    }
+
+
+def run(study: Study, seed: int, count: int) -> Arrays:
+    """All ways between all pairs in the VAE of one seed: (methods, pairs, ...). Computed once."""
+    path = study.kept / f"paths_{seed}.npz"
+    if path.exists():
+        return load_npz(path)
+    vae, classifier = study.vae(SPACE, seed), study.classifier()
+    latents = study.latents(SPACE, seed)
+    train, test = (latents[name].astype(np.float64) for name in ("train", "test"))
+    starts, ends = test[draw_pairs(study.labels["test"], count).T]
+    ways = {METHODS[0]: list(np.stack([starts, ends], axis=1))}
+    for method, (smoothing, power) in EDGES.items():
+        ways[method] = shortest_paths(train, starts, ends, smoothing, power)
+    each = [
+        score(np.array([resample(way, FRAMES) for way in ways[method]]), train, vae, classifier)
+        for method in METHODS
+    ]
+    found = {key: np.array([one[key] for one in each]) for key in each[0]}
+    kinds = np.repeat(KINDS, count)
+    shown = np.concatenate([np.flatnonzero(kinds == k)[:number] for k, number in SHOWN.items()])
+    found["images"] = found["images"][:, shown][:, :, SHOWN_FRAMES]
+    found["vertices"] = np.array([[len(way) for way in ways[method]] for method in METHODS])
+    # What to hold the figures against: how sure the classifier is of test images, decoded and not,
+    # and how far test latents are from the training latents.
+    (sure,) = in_batches(lambda x: classifier(x).softmax(1), study.pixels["test"])
+    itself = score(test[:, None].repeat(3, axis=1), train, vae, classifier)
+    found["reference"] = np.array(
+        [itself["confidence"].mean(), sure.max(1).values.mean(), itself["distance"].mean()]
+    )
+    save_npz(path, kinds=kinds, shown=shown, **found)
+    return load_npz(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("--pairs", type=int, default=100, help="of each kind")
+    chosen = options.parse_args(arguments)
+    study = open_study(chosen)
+    pairs = min(chosen.pairs, 10) if chosen.quick else chosen.pairs
+    check_kept(study.kept / "paths.json", {"pairs": pairs, "frames": FRAMES})
+    found: list[Arrays] = []
+    text = ""
+    for seed in range(chosen.seeds):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of joined components
+            found.append(run(study, seed, pairs))
+        results = Results(found)
+        text = page(results, chosen.dataset, SPACE.title, EDGES)
+        figures = {
+            "confidence": draw_confidence(results, chosen.dataset),
+            "strips": draw_strips(results, chosen.dataset),
+        }
+        publish(chosen.folder, text, results.scores(), figures)
+        sys.stderr.write(f"seed {seed}: done\n")
+    sys.stdout.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
