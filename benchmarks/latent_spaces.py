@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from benchmarks.scores import settings
 from geovq.data import Images, load_images
 from geovq.errors import InputError
 from geovq.models import VAE, Classifier
@@ -55,11 +56,12 @@ SPACES = {
 
 @dataclass(frozen=True)
 class Study:
-    """A data set, the parameters of the networks, and the folder that keeps what is finished."""
+    """A data set, the parameters of the networks, and the folder that keeps them."""
 
     images: Images
     params: Params
     kept: Path
+    settings: dict[str, Any]
 
     @property
     def labels(self) -> dict[str, np.ndarray]:
@@ -164,12 +166,12 @@ def open_study(options: argparse.Namespace) -> Study:
     split = {"dataset": options.dataset, "seed": params.seed, **fractions}
     default = Path("data/smoothing") / (options.dataset + "-quick" * options.quick)
     kept = options.models or default
-    sections = json.loads(params.model_dump_json(include={"train_vae", "train_classifier"}))
-    check_kept(kept / "networks.json", split | sections)
+    decides = split | settings(params, "train_vae", "train_classifier")
+    check_kept(kept / "networks.json", decides)
     images = load_images(root=options.root, **split)
     if images.train.labels is None:
         raise InputError(f"dataset = {options.dataset!r}: no labels to describe what is found")
-    return Study(images, params, kept)
+    return Study(images, params, kept, decides)
 
 
 def check_kept(path: Path, settings: dict[str, Any]) -> None:
@@ -180,9 +182,8 @@ def check_kept(path: Path, settings: dict[str, Any]) -> None:
         raise InputError(f"{path}: kept results are of other settings; delete them, or --models")
 
 
-def publish(folder: Path, page: str, scores: Any, figures: Mapping[str, Figure]) -> None:
-    """Write page.md, scores.json and one PNG a figure."""
-    save_json(folder / "scores.json", scores)
+def publish(folder: Path, page: str, figures: Mapping[str, Figure]) -> None:
+    """Write page.md and one PNG a figure."""
     for name, figure in figures.items():
         save_figure(folder / f"{name}.png", figure)
     with replacing(folder / "page.md") as partial:

@@ -35,7 +35,7 @@ from benchmarks.paths_page import KINDS, METHODS, Results, draw_confidence, draw
 from geovq.graph import Geometry, build_graph, smooth
 from geovq.models import VAE, Classifier
 from geovq.neighbors import distinct_rows, nearest_neighbors
-from geovq.store import load_npz, save_npz
+from geovq.store import load_npz, save_json, save_npz
 from geovq.training import in_batches
 
 SPACE = SPACES["vae-20"]
@@ -186,7 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "confidence": draw_confidence(results, chosen.dataset),
             "strips": draw_strips(results, chosen.dataset),
         }
-        publish(chosen.folder, text, results.scores(), figures)
+        save_json(chosen.folder / "scores.json", results.scores())
+        publish(chosen.folder, text, figures)
         sys.stderr.write(f"seed {seed}: done\n")
     sys.stdout.write(text + "\n")
 

@@ -6,40 +6,30 @@ In several latent spaces, for 0 to 30 averages over the neighbours: how much of 
 variance is left in the slowest modes of the graph, how much longer edges between classes are than
 edges within, and what 16 codes then tell of the class, by geodesic k-means and by k-means on the
 same coordinates. Then: do figures that need no label, taken before any smoothing, predict where it
-helps? Networks and scores are kept, so that an interrupted run goes on.
+helps? Networks and rows are kept, so that an interrupted run goes on.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 from scipy.sparse.linalg import eigsh
 
-from benchmarks.latent_spaces import (
-    NEIGHBORS,
-    SPACES,
-    Study,
-    check_kept,
-    open_study,
-    parser,
-    publish,
-)
+from benchmarks.latent_spaces import NEIGHBORS, SPACES, Study, open_study, parser, publish
+from benchmarks.scores import Row, Scores
 from benchmarks.smoothing_page import Results, draw_filter, draw_prediction, page
 from geovq import GeodesicKMeans
 from geovq.evaluation.semantics import purity
 from geovq.graph import Geometry, build_graph
 from geovq.levels import VoteCells, k_means
 from geovq.neighbors import distinct_rows
-from geovq.store import save_json
 
 SMOOTHINGS = (0, 1, 3, 8, 20, 30)
 CODES = 16
@@ -47,8 +37,6 @@ EDGE_POWER = 2.0
 MODES = 24  # as many eigenvectors as the study of semantic codes gives to spectral clustering
 SAMPLE = 10_000  # points whose graph is taken apart
 SOURCES = 50  # points from which distances are compared
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -154,18 +142,12 @@ def cluster(
     return scores
 
 
-def run(study: Study, name: str, seed: int) -> Row:
-    """One latent space and one seed: lists run over `SMOOTHINGS`. Computed once."""
-    path = study.kept / f"{name}_{seed}.json"
-    if not path.exists():
-        start, labels = time.perf_counter(), study.labels
-        latents = study.latents(SPACES[name], seed)
-        row = describe(latents["train"], labels["train"], seed)
-        each = [cluster(latents, labels, steps, seed) for steps in SMOOTHINGS]
-        row |= {key: [one[key] for one in each] for key in each[0]}
-        row["seconds"] = round(time.perf_counter() - start, 1)
-        save_json(path, {"space": SPACES[name].title, "seed": seed, **row})
-    return json.loads(path.read_text())
+def measure(study: Study, name: str, seed: int) -> Iterator[Row]:
+    """One latent space and one seed: lists run over `SMOOTHINGS`."""
+    labels, latents = study.labels, study.latents(SPACES[name], seed)
+    row = describe(latents["train"], labels["train"], seed)
+    each = [cluster(latents, labels, steps, seed) for steps in SMOOTHINGS]
+    yield row | {key: [one[key] for one in each] for key in each[0]}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -176,25 +158,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     chosen = options.parse_args(arguments)
     study = open_study(chosen)
-    settings = {"smoothings": list(SMOOTHINGS), "codes": CODES, "edge_power": EDGE_POWER}
-    check_kept(study.kept / "smoothing.json", settings | {"modes": MODES, "sample": SAMPLE})
-    rows: list[Row] = []
+    scores = Scores(chosen.folder, study.settings)
     text = ""
     for seed in range(chosen.seeds):
         for name in chosen.spaces:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of joined components
-                rows.append(run(study, name, seed))
-            purities = " ".join(f"{value:.3f}" for value in rows[-1]["geodesic"])
-            sys.stderr.write(f"seed {seed}, {name}: geodesic purity {purities}\n")
-        results = Results(rows, SMOOTHINGS)
+                key = {"space": SPACES[name].title, "seed": seed}
+                scores.piece(key, partial(measure, study, name, seed))
+        results = Results(scores.rows, SMOOTHINGS)
         text = page(results, chosen.dataset, CODES, MODES)
         figures = {
             "filter": draw_filter(results, chosen.dataset, CODES, MODES),
             "prediction": draw_prediction(results, chosen.dataset),
         }
-        scores = {"smoothings": SMOOTHINGS, "seeds": seed + 1, "rows": rows}
-        publish(chosen.folder, text, scores, figures)
+        publish(chosen.folder, text, figures)
     sys.stdout.write(text + "\n")
 
 
