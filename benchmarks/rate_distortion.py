@@ -11,7 +11,6 @@ already are not computed again, so that an interrupted run goes on, and seeds ca
 
 from __future__ import annotations
 
-import argparse
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks import studies
 from benchmarks.rate_distortion_page import REFERENCE, STATES, Results, draw, page
 from benchmarks.rival_codes import (
     Codes,
@@ -32,7 +32,6 @@ from benchmarks.rival_codes import (
     train_finite_scalar,
 )
 from benchmarks.scores import Row, Scores, settings
-from geovq.data import load_images
 from geovq.evaluation.distortion import bce, psnr
 from geovq.evaluation.rate import bits_per_image, marginal_bits_per_token
 from geovq.latent_metrics import Latents
@@ -40,7 +39,7 @@ from geovq.models import VAE, CodeDecoder
 from geovq.params import Params, load_params
 from geovq.quantizer import GeodesicQuantizer
 from geovq.recipes import refine, train_vae, train_vqvae
-from geovq.store import replacing, save_figure
+from geovq.store import save_figure
 from geovq.training import as_pixels, best_device, in_batches
 
 CODES = 64
@@ -195,47 +194,20 @@ def publish(folder: Path, rows: list[Row], dataset: str) -> str:
     curves = Results([row for row in rows if row["method"] not in EDGES])
     save_figure(folder / "bce.png", draw(curves, dataset))
     text = page(Results(rows), about(dataset, seeds))
-    with replacing(folder / "page.md") as partial_page:
-        partial_page.write_text(text + "\n")
+    studies.write_page(folder, text)
     return text
 
 
-def quick(params: Params) -> Params:
-    """Budgets of a few steps, to see that everything runs."""
-    few = {"max_steps": 20, "evaluate_every": 10}
-    parts = {
-        name: getattr(params.refine, name).model_copy(update=few) for name in ("codes", "decoder")
-    }
-    return params.model_copy(
-        update={
-            "train_vae": params.train_vae.model_copy(update=few),
-            "train_vqvae": params.train_vqvae.model_copy(update=few | {"warmup_steps": 5}),
-            "refine": params.refine.model_copy(update=parts),
-        }
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path, help="where table and picture go")
-    parser.add_argument("--dataset", default="digits")
-    parser.add_argument("--root", type=Path, default=Path("data/raw"))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = studies.parser(__doc__, seeds=3)
     parser.add_argument("--tokens", type=int, nargs="+", default=TOKENS, help="the rates")
-    parser.add_argument("--quick", action="store_true", help="a few steps each, to see it run")
     options = parser.parse_args(arguments)
     params = load_params("params.yaml")
-    params = quick(params) if options.quick else params
+    params = studies.quick(params) if options.quick else params
     sections = ("prepare", "train_vae", "geodesic_quantize", "refine", "train_vqvae")
     decides = {"dataset": options.dataset, **settings(params, *sections)}
     scores = Scores(options.folder, decides)
-    images = load_images(
-        options.dataset,
-        root=options.root,
-        validation_fraction=params.prepare.validation_fraction,
-        test_fraction=params.prepare.test_fraction,
-        seed=params.seed,
-    )
+    images = studies.images_of(options, params)
     pixels = {name: as_pixels(split.images) for name, split in vars(images).items()}
     text = ""
     for seed in range(options.seeds):

@@ -17,6 +17,7 @@ from matplotlib.ticker import LogLocator
 from tabulate import tabulate
 
 from benchmarks.scores import Row
+from benchmarks.studies import spread
 from geovq.figures import COLORS
 
 REFERENCE = "VAE, posterior means"
@@ -54,13 +55,6 @@ class Results:
 def minus(a: Curve, b: Curve) -> Curve:
     """Differences at the rates that both have."""
     return [x - y if len(x) == len(y) else x[:0] for x, y in zip(a, b, strict=True)]
-
-
-def spread(values: np.ndarray, form: str = ".1f") -> str:
-    """`mean ± standard deviation`, as far as there are values."""
-    if len(values) < 2:
-        return "".join(f"{value:{form}}" for value in values)
-    return f"{values.mean():{form}} ± {values.std(ddof=1):{form.lstrip('+')}}"
 
 
 def draw(results: Results, dataset: str) -> Figure:

@@ -33,7 +33,7 @@ class Scores:
         self.rows: list[Row] = []
         if self.path.exists():
             found = json.loads(self.path.read_text())
-            if found["about"] != self.about:
+            if found.get("about") != self.about:
                 raise InputError(
                     f"{self.path}: its rows are of other parameters; delete it, or choose another "
                     "folder"

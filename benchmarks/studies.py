@@ -1,0 +1,63 @@
+"""What the studies of codes share: their data set, budgets to try them with, how figures read."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from geovq.data import Images, load_images
+from geovq.params import Params
+from geovq.store import replacing
+
+
+def parser(doc: str | None, seeds: int) -> argparse.ArgumentParser:
+    """The arguments that every study takes; the first line of `doc` describes it."""
+    made = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
+    made.add_argument("folder", type=Path, help="where scores, page and pictures go")
+    made.add_argument("--dataset", default="digits")
+    made.add_argument("--root", type=Path, default=Path("data/raw"))
+    made.add_argument("--seeds", type=int, default=seeds)
+    made.add_argument("--quick", action="store_true", help="a few steps each, to see it run")
+    return made
+
+
+def images_of(options: argparse.Namespace, params: Params) -> Images:
+    """The data set asked for, split as in the pipeline."""
+    return load_images(
+        options.dataset,
+        root=options.root,
+        file=params.prepare.file,
+        validation_fraction=params.prepare.validation_fraction,
+        test_fraction=params.prepare.test_fraction,
+        seed=params.seed,
+    )
+
+
+def quick(params: Params) -> Params:
+    """Budgets of a few steps, to see that everything runs."""
+    few = {"max_steps": 20, "evaluate_every": 10}
+    parts = {
+        name: getattr(params.refine, name).model_copy(update=few) for name in ("codes", "decoder")
+    }
+    return params.model_copy(
+        update={
+            "train_vae": params.train_vae.model_copy(update=few),
+            "train_vqvae": params.train_vqvae.model_copy(update=few | {"warmup_steps": 5}),
+            "refine": params.refine.model_copy(update=parts),
+        }
+    )
+
+
+def spread(values: np.ndarray, form: str = ".1f") -> str:
+    """`mean ± standard deviation`, as far as there are values."""
+    if len(values) < 2:
+        return "".join(f"{value:{form}}" for value in values)
+    return f"{values.mean():{form}} ± {values.std(ddof=1):{form.lstrip('+')}}"
+
+
+def write_page(folder: Path, text: str) -> None:
+    """What results.md shows of the study."""
+    with replacing(folder / "page.md") as partial:
+        partial.write_text(text + "\n")
