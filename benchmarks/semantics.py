@@ -3,10 +3,13 @@
     python -m benchmarks.semantics docs/results/semantics --dataset mnist --root ../shared/data
 
 No method sees a label. Every one clusters the posterior means of the same VAEs, one VAE a seed,
-and encodes unseen images by the same rule: the vote of the 10 nearest training latents. Edge power
-and smoothing are chosen at 16 codes by stability: the adjusted Rand index between the codes that
-different VAEs give to the same validation images. Test labels are for the tables alone. A VQ-VAE
-of one token stands beside, trained for as many steps. Networks are those of params.yaml.
+and encodes unseen images by the same rule: the vote of the 10 nearest training latents. Settings
+of the geodesics are chosen at 16 codes by stability: the adjusted Rand index between the codes that
+different VAEs give to the same validation images. Test labels are for the tables alone. VQ-VAEs of
+one token, trained for as many steps, come last. Networks are those of params.yaml.
+
+`--latents pca` or `pixels` clusters images without a VAE. Pieces that scores.json has already are
+not computed again, and the page is written after every slow method, so that a run may be stopped.
 """
 
 from __future__ import annotations
@@ -16,298 +19,186 @@ import itertools
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from scipy import sparse
-from scipy.sparse.linalg import eigsh
-from sklearn.metrics import adjusted_rand_score
-from tabulate import tabulate
 
-from geovq import GeodesicKMeans
-from geovq.data import Images, load_images
-from geovq.evaluation.semantics import nmi, purity
-from geovq.figures import COLORS
-from geovq.graph import Geometry, smooth
-from geovq.levels import VoteCells, k_means
+from benchmarks import semantics_figures as figures
+from benchmarks import semantics_page as words
+from benchmarks import studies
+from benchmarks.clusterings import (
+    Clustering,
+    Geodesic,
+    KMeans,
+    Leiden,
+    SmoothedKMeans,
+    Spectral,
+    options_of,
+)
+from benchmarks.scores import Row, Scores, settings
+from benchmarks.semantics_latents import KINDS, Run, end_to_end, ensembles, kept_in, make_runs
+from benchmarks.semantics_scores import piece
+from geovq.data import Images
 from geovq.params import Params, load_params
-from geovq.recipes import train_vae, train_vqvae
-from geovq.store import load_npz, replacing, save_figure, save_json, save_npz
-from geovq.training import as_pixels, in_batches
+from geovq.store import save_figure
 
-CODES = (10, 16, 32, 64, 128)
-CHOSEN_AT = 16
-POWERS, SMOOTHINGS = (1, 2, 3), (0, 3, 8, 20, 30)
+CODES = (10, 16, 32, 64, 128, 256)
+POWERS, SMOOTHINGS, NEIGHBORS = (1, 2, 3, 4), (0, 3, 8, 20, 30), (5, 20)
+QUICK_POWERS, QUICK_SMOOTHINGS = (1, 3), (0, 8)
 VQVAE_CODES = (16, 64)
-NEIGHBORS = 10
-SPLITS = ("validation", "test")
-
-Arrays = dict[str, np.ndarray]
-
-
-def posteriors(images: Images, params: Params, seed: int, folder: Path) -> Arrays:
-    """Posterior means of a VAE; trained once."""
-    path = folder / f"vae_{seed}.npz"
-    if not path.exists():
-        pixels = {name: as_pixels(split.images) for name, split in vars(images).items()}
-        vae, _ = train_vae(pixels["train"], pixels["validation"], params.train_vae, seed)
-        save_npz(path, **{n: in_batches(vae.encode, x)[0].numpy() for n, x in pixels.items()})
-    return load_npz(path)
-
-
-def end_to_end(images: Images, params: Params, codes: int, seed: int, folder: Path) -> Arrays:
-    """Tokens of a VQ-VAE of one token; trained once."""
-    path = folder / f"vqvae_{codes}_{seed}.npz"
-    if not path.exists():
-        pixels = {name: as_pixels(split.images) for name, split in vars(images).items()}
-        change = {"codes": codes, "tokens": 1, "first_codes": None}
-        change["max_steps"] = params.train_vae.max_steps
-        budget = params.train_vqvae.model_copy(update=change)
-        splits = pixels["train"], pixels["validation"]
-        vqvae, _ = train_vqvae(*splits, budget, params.train_vae, seed)
-        tokens = {n: in_batches(vqvae.encode, x)[0].numpy()[:, 0] for n, x in pixels.items()}
-        save_npz(path, **tokens)
-    return load_npz(path)
-
-
-def geodesic(power: float, smoothing: int, neighbors: int = NEIGHBORS) -> Callable[..., np.ndarray]:
-    def cluster(points: np.ndarray, codes: int, seed: int) -> np.ndarray:
-        options: dict[str, Any] = {"n_neighbors": neighbors, "random_state": seed, "n_jobs": -1}
-        options |= {"edge_power": power, "smoothing": smoothing}
-        return GeodesicKMeans(codes, **options).fit(points).labels_
-
-    return cluster
-
-
-def euclidean(points: np.ndarray, codes: int, seed: int) -> np.ndarray:
-    return k_means(points, codes, seed)[0]
-
-
-def smoothed(steps: int) -> Callable[..., np.ndarray]:
-    def cluster(points: np.ndarray, codes: int, seed: int) -> np.ndarray:
-        return k_means(smooth(Geometry(points, NEIGHBORS, points), steps).edge_points, codes, seed)[
-            0
-        ]
-
-    return cluster
-
-
-def spectral(points: np.ndarray, codes: int, seed: int, vectors: int = 24) -> np.ndarray:
-    """K-means on the rows of the leading eigenvectors of D^-½ A D^-½, scaled to length 1.
-
-    Ng, Jordan & Weiss 2001; A joins the same neighbours as ours.
-    """
-    geometry, n = Geometry(points, NEIGHBORS, points), len(points)
-    starts = np.arange(n + 1) * NEIGHBORS
-    directed = sparse.csr_matrix((np.ones(n * NEIGHBORS), geometry.indices.ravel(), starts), (n, n))
-    joined = directed.maximum(directed.T)
-    scale = sparse.diags(1 / np.sqrt(np.asarray(joined.sum(1)).ravel()))
-    start = np.random.default_rng(seed).random(n)
-    rows = eigsh(scale @ joined @ scale, k=min(vectors, n - 1), which="LA", v0=start, tol=1e-4)[1]
-    return k_means(rows / np.linalg.norm(rows, axis=1, keepdims=True), codes, seed)[0]
-
-
-def encode(latents: Arrays, labels: np.ndarray) -> Arrays:
-    """The vote of the 10 nearest training latents, for the other splits."""
-    unused = np.zeros((labels.max() + 1, 1))
-    level = VoteCells(unused, latents["train"], labels, NEIGHBORS)
-    return {"train": labels} | {name: level.encode(latents[name]) for name in SPLITS}
-
-
-def scores(codes: Arrays, images: Images, seed: int) -> dict[str, float]:
-    """Figures on the test images; `labelled_m`: accuracy when m images of each code have labels."""
-    labels, test = images.train.labels, images.test.labels
-    assert labels is not None
-    assert test is not None
-    found = {"purity": purity(codes["test"], test), "nmi": nmi(codes["test"], test)}
-    random, k = np.random.default_rng(seed), codes["train"].max() + 1
-    for m in (1, 4, 10, None):
-        names = np.full(k, -1)
-        for code in range(k):
-            members = random.permutation(np.flatnonzero(codes["train"] == code))[:m]
-            names[code] = np.bincount(labels[members]).argmax() if len(members) else -1
-        key = "probe" if m is None else f"labelled_{m}"  # the probe knows every training label
-        found[key] = float((names[codes["test"]] == test).mean())
-    return found
-
-
-def stability(codes: list[Arrays]) -> float:
-    """Mean adjusted Rand index between seeds, on the validation images."""
-    pairs = itertools.combinations(codes, 2)
-    return float(np.mean([adjusted_rand_score(a["validation"], b["validation"]) for a, b in pairs]))
+PUBLISH_EVERY = 20  # seconds, or kept scores would be drawn nine times over
+MEMBERS = 3  # VAEs of an ensemble
 
 
 class Study:
-    """Runs a clustering on every VAE and keeps what came of it."""
+    """Scores of clusterings; images, latents and networks are made when a score is missing."""
 
-    def __init__(self, images: Images, latents: list[Arrays]) -> None:
-        self.images, self.latents, self.rows = images, latents, list[dict[str, Any]]()
+    def __init__(self, options: argparse.Namespace, params: Params) -> None:
+        self.options, self.params = options, params
+        sections = ("prepare", *(("train_vae", "train_vqvae") if options.latents == "vae" else ()))
+        self.decides = {"dataset": options.dataset, **settings(params, *sections)}
+        counted = {"latents": options.latents, "seeds": options.seeds}
+        self.scores = Scores(options.folder, self.decides | counted)
+        self.folder = kept_in(options.models / options.dataset, self.decides)
 
-    def add(self, name: str, codes: int, runs: Iterator[tuple[Arrays, float]], **more: Any) -> None:
-        found, seconds = zip(*runs, strict=True)
-        each = [scores(codes_of, self.images, seed) for seed, codes_of in enumerate(found)]
-        row: dict[str, Any] = {"method": name, "codes": codes, **more}
-        for key in each[0]:
-            values = [one[key] for one in each]
-            row[key], row[f"{key}_sd"] = float(np.mean(values)), float(np.std(values, ddof=1))
-        row["stability"] = stability(list(found))
-        self.rows.append(row)
-        spread = f"{row['purity']:.3f} ± {row['purity_sd']:.3f}"
-        options = " ".join(f"{key} {value}" for key, value in more.items())
-        took = np.median(seconds)
-        sys.stderr.write(
-            f"{name} {options}, {codes} codes: purity {spread}, stability {row['stability']:.3f}, "
-            f"{took:.1f} s\n"
-        )
+    @cached_property
+    def images(self) -> Images:
+        return studies.images_of(self.options, self.params)
 
-    def cluster(
-        self, name: str, method: Callable[..., np.ndarray], codes: int, **more: Any
-    ) -> None:
-        def runs() -> Iterator[tuple[Arrays, float]]:
-            for seed, latents in enumerate(self.latents):
+    @cached_property
+    def runs(self) -> list[Run]:
+        options = self.options
+        return make_runs(options.latents, self.images, self.params, options.seeds, self.folder)
+
+    @cached_property
+    def ensembles(self) -> list[Run]:
+        return ensembles(self.runs, MEMBERS)
+
+    def cluster(self, clustering: Clustering, codes: int, members: int = 1) -> Row:
+        """Scores of a clustering of every run, or of every ensemble."""
+
+        def make() -> Iterator[Row]:
+            found, seconds = [], []
+            runs = self.runs if members == 1 else self.ensembles
+            for seed, run in enumerate(runs):
                 start = time.perf_counter()
-                labels = method(latents["train"], codes, seed)
-                seconds = time.perf_counter() - start
-                yield encode(latents, labels), seconds
+                labels = clustering(run.latents["train"], codes, seed)
+                seconds.append(time.perf_counter() - start)
+                found.append(run.encode(labels))
+            yield piece(found, [run.rows for run in runs], self.images, seconds)
 
-        self.add(name, codes, runs(), **more)
+        key = {**options_of(clustering), "codes": codes, "members": members}
+        return self.scores.piece(key, make)[0]
 
+    def vqvae(self, codes: int) -> Row:
+        """Scores of VQ-VAEs; their seconds would be those of a training, so there are none."""
+        seeds = self.options.vqvae_seeds
 
-def pick(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The geodesic setting whose codes different VAEs agree on most."""
-    return max((row for row in rows if row["method"] == "swept"), key=lambda row: row["stability"])
+        def make() -> Iterator[Row]:
+            arguments = self.images, self.params, codes
+            found = [end_to_end(*arguments, seed, self.folder) for seed in range(seeds)]
+            rows = [np.arange(len(tokens["train"])) for tokens in found]
+            yield piece(found, rows, self.images, None)
 
+        key = {"clustering": words.END_TO_END, "codes": codes, "runs": seeds}
+        return self.scores.piece(key, make)[0]
 
-def draw_curve(rows: list[dict[str, Any]], dataset: str) -> Figure:
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    axes = figure.add_subplot()
-    methods = dict.fromkeys(row["method"] for row in rows if row["method"] != "swept")
-    for color, method in zip(COLORS, methods, strict=False):
-        mine = [row for row in rows if row["method"] == method]
-        bits = np.log2([row["codes"] for row in mine])
-        values, spread = ([row[key] for row in mine] for key in ("purity", "purity_sd"))
-        axes.errorbar(bits, values, spread, color=color, label=method, marker="o", ms=4, capsize=2)
-    axes.set_xlabel("rate (bits per image)")
-    axes.set_ylabel("label purity of the code, test images")
-    axes.set_title(f"{dataset}: what one token tells about the class", loc="left", fontsize=11)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    return figure
+    def sweep(self) -> tuple[list[Row], list[Row], Geodesic]:
+        """Settings on a grid, settings around the most stable of them, the most stable of all."""
+        quick = self.options.quick
+        powers = QUICK_POWERS if quick else POWERS
+        smoothings = QUICK_SMOOTHINGS if quick else SMOOTHINGS
+        grid = [Geodesic(p, s) for p, s in itertools.product(powers, smoothings)]
+        tried = {setting: self.cluster(setting, words.CHOSEN_AT) for setting in grid}
+        center = max(tried, key=lambda setting: tried[setting]["stability"])
+        around = [replace(center, neighbors=k) for k in NEIGHBORS]
+        around += [replace(center, whitened=False)] if center.smoothing else []
+        tried |= {setting: self.cluster(setting, words.CHOSEN_AT) for setting in around}
+        chosen = max(tried, key=lambda setting: tried[setting]["stability"])
+        return [tried[s] for s in grid], [tried[s] for s in around], chosen
 
-
-def draw_choice(rows: list[dict[str, Any]], chosen: dict[str, Any]) -> Figure:
-    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    for color, power in zip(COLORS, POWERS, strict=False):
-        mine = [row for row in rows if row["method"] == "swept" and row["edge_power"] == power]
-        x, y = ([row[key] for row in mine] for key in ("stability", "purity"))
-        axes.plot(x, y, "o-", color=color, ms=4, lw=0.7, label=f"edge power {power}")
-        for row in mine:
-            place = (row["stability"], row["purity"])
-            axes.annotate(f" {row['smoothing']}", place, fontsize=7, color=color)
-    axes.plot(chosen["stability"], chosen["purity"], "ko", ms=11, mfc="none", label="chosen")
-    axes.set_xlabel("stability between VAEs (adjusted Rand index, validation, no labels)")
-    axes.set_ylabel("purity, test images")
-    axes.set_title(f"{CHOSEN_AT} codes; numbers are smoothing steps", loc="left", fontsize=10)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    return figure
-
-
-def page(rows: list[dict[str, Any]], chosen: dict[str, Any], seeds: int, dataset: str) -> str:
-    """What results.md shows."""
-    compared = [row for row in rows if row["method"] != "swept"]
-    columns = ["purity", "nmi", "labelled_1", "labelled_4", "labelled_10", "probe"]
-
-    def line(row: dict[str, Any]) -> list[Any]:
-        cells = [f"{row[key]:.3f} ± {row[f'{key}_sd']:.3f}" for key in columns]
-        return [row["method"], row["codes"], *cells, f"{row['stability']:.2f}"]
-
-    best = max((row for row in rows if row["method"] == "swept"), key=lambda row: row["purity"])
-    name = compared[0]["method"]
-    wanted = next(r for r in compared if r["method"] == name and r["codes"] == CHOSEN_AT)["purity"]
-    enough = [r["codes"] for r in compared if r["method"] == "k-means" and r["purity"] >= wanted]
-    needs = (
-        f"{np.log2(min(enough)):.0f} bits" if enough else f"more than {np.log2(CODES[-1]):.0f} bits"
-    )
-    about = (
-        f"{dataset}, {seeds} VAEs, mean ± standard deviation. No method sees a label; all encode "
-        "unseen images by the vote of the 10 nearest training latents. `labelled m`: accuracy when "
-        "m images of each code have labels; `probe`: when all have. `stability`: adjusted Rand "
-        "index between VAEs, validation images."
-    )
-    choice = (
-        f"Chosen at {CHOSEN_AT} codes, by stability ({chosen['stability']:.3f}): edge power "
-        f"{chosen['edge_power']}, smoothing {chosen['smoothing']}; purity {chosen['purity']:.3f} ± "
-        f"{chosen['purity_sd']:.3f}. The purest of all {len(POWERS) * len(SMOOTHINGS)} settings "
-        f"(edge power {best['edge_power']}, smoothing {best['smoothing']}) has "
-        f"{best['purity']:.3f} ± {best['purity_sd']:.3f}."
-    )
-    saved = f"For the purity of {name} at {np.log2(CHOSEN_AT):.0f} bits, k-means needs {needs}."
-    headers = ["", "codes", *(key.replace("_", " ") for key in columns), "stability"]
-    table = tabulate([line(row) for row in compared], headers, tablefmt="github")
-    return "\n\n".join([about, choice, saved, table])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path, help="where table and pictures go")
-    parser.add_argument("--dataset", default="digits")
-    parser.add_argument("--root", type=Path, default=Path("data/raw"))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--vqvae-seeds", type=int, default=3)
-    parser.add_argument("--models", type=Path, help="kept networks; data/semantics/DATASET")
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")  # of joined components
-    params, models = load_params("params.yaml"), options.models
-    models = models or Path("data/semantics") / options.dataset
-    p = params.prepare
-    fractions = p.validation_fraction, p.test_fraction
-    images = load_images(
-        options.dataset,
-        root=options.root,
-        validation_fraction=fractions[0],
-        test_fraction=fractions[1],
-        seed=params.seed,
-    )
-    study = Study(images, [posteriors(images, params, s, models) for s in range(options.seeds)])
-    for power, smoothing in itertools.product(POWERS, SMOOTHINGS):
-        setting = {"edge_power": power, "smoothing": smoothing}
-        study.cluster("swept", geodesic(power, smoothing), CHOSEN_AT, **setting)
-    chosen = pick(study.rows)
-    power, steps = chosen["edge_power"], chosen["smoothing"]
-    methods: dict[str, Callable[..., np.ndarray]] = {
-        f"geodesic, edge power {power}, smoothing {steps}": geodesic(power, steps),
-        "geodesic, plain": geodesic(1, 0),
-        "k-means": euclidean,
-        f"k-means on smoothed latents ({steps or 20})": smoothed(steps or 20),
-        "spectral, 24 vectors": spectral,
-    }
-    for (name, method), codes in itertools.product(methods.items(), CODES):
-        study.cluster(name, method, codes)
-    publish(options.folder, study.rows, chosen, options)  # the slow rival comes last
-    for codes in VQVAE_CODES:
-        runs = (
-            (end_to_end(images, params, codes, seed, models), 0.0)
-            for seed in range(options.vqvae_seeds)
-        )
-        study.add("VQ-VAE", codes, runs)
-    sys.stdout.write(publish(options.folder, study.rows, chosen, options) + "\n")
+    def plan(self, chosen: Geodesic) -> dict[str, list[Callable[[], Row]]]:
+        """Of every method, what makes its rows, one for each number of codes; slow ones last."""
+        codes, size = self.options.codes, min(MEMBERS, self.options.seeds)
+        alone: dict[str, Clustering] = {
+            words.GEODESIC: chosen,
+            words.EUCLIDEAN: KMeans(),
+            "geodesic, plain": Geodesic(),
+            "k-means, smoothed": SmoothedKMeans(chosen.smoothing or max(SMOOTHINGS)),
+            "spectral": Spectral(),
+            "Leiden": Leiden(),
+        }
+        planned: dict[str, list[Callable[[], Row]]] = {
+            name: [partial(self.cluster, method, k) for k in codes]
+            for name, method in alone.items()
+        }
+        if self.options.latents == "vae":
+            for name in (words.GEODESIC, words.EUCLIDEAN):
+                planned[words.ENSEMBLE.format(size, name)] = [
+                    partial(self.cluster, alone[name], k, size) for k in codes
+                ]
+            planned[words.END_TO_END] = [partial(self.vqvae, k) for k in VQVAE_CODES if k in codes]
+        return planned
 
 
 def publish(
-    folder: Path, rows: list[dict[str, Any]], chosen: dict[str, Any], options: argparse.Namespace
+    options: argparse.Namespace,
+    swept: tuple[list[Row], list[Row], Row],
+    methods: words.Methods,
+    missing: list[str],
 ) -> str:
-    save_json(folder / "scores.json", {"seeds": options.seeds, "rows": rows})
-    save_figure(folder / "purity.png", draw_curve(rows, options.dataset))
-    save_figure(folder / "choice.png", draw_choice(rows, chosen))
-    text = page(rows, chosen, options.seeds, options.dataset)
-    with replacing(folder / "page.md") as partial:
-        partial.write_text(text + "\n")
+    """Write the page and its pictures; returns the page."""
+    folder, dataset = options.folder, options.dataset
+    source = "" if options.latents == "vae" else f" ({options.latents})"
+    title = f"{dataset}{source}: what one token tells about the class"
+    save_figure(folder / "purity.png", figures.purity_curve(methods, title))
+    save_figure(folder / "cost.png", figures.cost_curve(methods, f"{title}, and its cost"))
+    chosen = f"{dataset}{source}, {words.CHOSEN_AT} geodesic codes"
+    save_figure(folder / "choice.png", figures.choice(*swept, chosen))
+    text = "\n\n".join(
+        [
+            words.about(dataset, options.latents, options.seeds, methods, missing),
+            words.findings(methods),
+            words.choice(*swept),
+            words.table(methods),
+        ]
+    )
+    studies.write_page(folder, text)
     return text
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = studies.parser(__doc__, seeds=5)
+    parser.add_argument("--latents", choices=KINDS, default="vae", help="what is clustered")
+    parser.add_argument("--codes", type=int, nargs="+", default=CODES, help="numbers of codes")
+    parser.add_argument("--vqvae-seeds", type=int, default=3)
+    parser.add_argument(
+        "--models", type=Path, default=Path("data/semantics"), help="kept latents and tokens"
+    )
+    options = parser.parse_args(arguments)
+    if min(options.seeds, options.vqvae_seeds) < 2:
+        parser.error("one seed has no spread and no stability; allowed: at least 2")
+    options.codes = sorted({*options.codes, words.CHOSEN_AT})
+    params = load_params("params.yaml")
+    study = Study(options, studies.quick(params) if options.quick else params)
+    text, published = "", time.monotonic()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of joined components
+        grid, around, chosen = study.sweep()
+        best = study.cluster(chosen, words.CHOSEN_AT)
+        plan = study.plan(chosen)
+        methods: words.Methods = {}
+        for name, makers in plan.items():
+            methods[name] = [make() for make in makers]
+            missing = [other for other in plan if other not in methods]
+            if missing and time.monotonic() - published < PUBLISH_EVERY:
+                continue
+            text = publish(options, (grid, around, best), methods, missing)
+            published = time.monotonic()
+    sys.stdout.write(text + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,172 @@
+"""Ways to cut points into K clusters without labels: geodesic k-means and its rivals.
+
+Each is a frozen dataclass of its options; called with points (N, F), K and a seed it returns
+labels (N,). Graphs join the same neighbours everywhere.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import eigsh
+
+from geovq import GeodesicKMeans
+from geovq.graph import Geometry, smooth
+from geovq.levels import k_means
+
+NEIGHBORS = 10
+
+
+class Clustering(Protocol):
+    """Points (N, F), number of clusters and seed → labels (N,), int64."""
+
+    name: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray: ...
+
+
+def options_of(clustering: Clustering) -> dict[str, Any]:
+    """What identifies a clustering in a row of scores."""
+    return {"clustering": clustering.name, **asdict(clustering)}
+
+
+@dataclass(frozen=True)
+class Geodesic:
+    """Geodesic k-means; `whitened` says whether smoothed edges are measured after whitening."""
+
+    edge_power: float = 1
+    smoothing: int = 0
+    neighbors: int = NEIGHBORS
+    whitened: bool = True
+    name: ClassVar[str] = "geodesic"
+
+    def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
+        k, power = self.neighbors, self.edge_power
+        kmeans = GeodesicKMeans(codes, n_neighbors=k, edge_power=power, random_state=seed)
+        if self.whitened:
+            return kmeans.set_params(smoothing=self.smoothing).fit(points).labels_
+        return kmeans.fit(points, edge_points=averaged(points, k, self.smoothing)).labels_
+
+
+@dataclass(frozen=True)
+class KMeans:
+    """Euclidean k-means."""
+
+    name: ClassVar[str] = "k-means"
+
+    def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
+        return k_means(points, codes, seed)[0]
+
+
+@dataclass(frozen=True)
+class SmoothedKMeans:
+    """Euclidean k-means in the coordinates in which smoothed geodesics measure their edges."""
+
+    smoothing: int
+    neighbors: int = NEIGHBORS
+    name: ClassVar[str] = "k-means, smoothed"
+
+    def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
+        geometry = smooth(Geometry(points, self.neighbors, points), self.smoothing)
+        return k_means(geometry.edge_points, codes, seed)[0]
+
+
+@dataclass(frozen=True)
+class Spectral:
+    """K-means on the rows of the leading eigenvectors of D^-½ A D^-½, scaled to length 1.
+
+    Ng, Jordan & Weiss 2001; A joins the same neighbours as ours.
+    """
+
+    vectors: int = 24
+    neighbors: int = NEIGHBORS
+    name: ClassVar[str] = "spectral"
+
+    def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
+        directed = _directed(points, self.neighbors)
+        joined, n = directed.maximum(directed.T), len(points)
+        scale = sparse.diags(1 / np.sqrt(np.asarray(joined.sum(1)).ravel()))
+        start = np.random.default_rng(seed).random(n)
+        matrix, wanted = scale @ joined @ scale, min(self.vectors, n - 1)
+        rows = eigsh(matrix, k=wanted, which="LA", v0=start, tol=1e-4)[1]
+        return k_means(rows / np.linalg.norm(rows, axis=1, keepdims=True), codes, seed)[0]
+
+
+@dataclass(frozen=True)
+class Leiden:
+    """Communities of largest modularity, edges weighted by how many neighbours two points share.
+
+    The weight is the Jaccard index of both neighbourhoods, each with its own point. Communities
+    are as many as the resolution makes them: it is bisected until there are K, for at most `tries`
+    runs; the nearest number found is what stands. Traag, Waltman & van Eck 2019,
+    https://arxiv.org/abs/1810.08473.
+    """
+
+    neighbors: int = NEIGHBORS
+    tries: int = 16
+    name: ClassVar[str] = "Leiden"
+
+    def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
+        import igraph  # type: ignore[import-untyped]
+
+        edges, weights = shared_neighbors(points, self.neighbors)
+        graph = igraph.Graph(len(points), edges.tolist())
+
+        def communities(resolution: float) -> np.ndarray:
+            igraph.set_random_number_generator(random.Random(seed))
+            options = {"weights": weights, "resolution": resolution}
+            return np.array(graph.community_leiden("modularity", **options).membership)
+
+        return _bisected(communities, codes, self.tries)
+
+
+def shared_neighbors(points: np.ndarray, neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (E, 2) that a k-NN graph joins, and the Jaccard index of their neighbourhoods (E,)."""
+    around = _directed(points, neighbors) + sparse.eye_array(len(points), format="csr")
+    joined = sparse.triu(around.maximum(around.T), 1, "coo")
+    shared = np.asarray(around[joined.row].multiply(around[joined.col]).sum(1)).ravel()
+    sizes = np.diff(around.indptr)
+    weights = shared / (sizes[joined.row] + sizes[joined.col] - shared)
+    return np.column_stack([joined.row, joined.col]), weights
+
+
+def averaged(points: np.ndarray, neighbors: int, steps: int) -> np.ndarray:
+    """Points after each was replaced by the mean of itself and its neighbours, `steps` times."""
+    around = _directed(points, neighbors) + sparse.eye_array(len(points), format="csr")
+    rows = points.astype(np.float64)
+    for _ in range(steps):
+        rows = around @ rows / np.diff(around.indptr)[:, None]
+    return rows
+
+
+def _directed(points: np.ndarray, neighbors: int) -> sparse.csr_matrix:
+    """(N, N), 1 where the column is one of the row's nearest."""
+    indices = Geometry(points, neighbors, points).indices
+    n, k = indices.shape
+    return sparse.csr_matrix((np.ones(n * k), indices.ravel(), np.arange(n + 1) * k), (n, n))
+
+
+def _bisected(communities: Callable[[float], np.ndarray], codes: int, tries: int) -> np.ndarray:
+    """Labels of the resolution, searched on a logarithmic scale, whose number is nearest to K."""
+    low, high, resolution = 0.0, np.inf, 1.0
+    best: np.ndarray | None = None
+    for _ in range(tries):
+        labels = communities(resolution)
+        count = int(labels.max()) + 1
+        if best is None or abs(count - codes) < abs(best.max() + 1 - codes):
+            best = labels
+        if count == codes:
+            break
+        low, high = (resolution, high) if count < codes else (low, resolution)
+        if low > 0 and high < np.inf:
+            resolution = float(np.sqrt(low * high))
+        else:
+            resolution *= 4 if count < codes else 1 / 4
+    assert best is not None
+    return best.astype(np.int64)

@@ -1,0 +1,140 @@
+"""What the study of semantic codes clusters: one run a seed, and how a run encodes the rest.
+
+======= ============================ ====================================================
+latents points                       seeds differ by
+======= ============================ ====================================================
+vae     posterior means              the VAE, and the clustering
+pca     leading principal components the clustering, and which 90% of the training images
+                                     it sees
+pixels  the images themselves        the same
+======= ============================ ====================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.clusterings import NEIGHBORS
+from geovq.data import Images
+from geovq.latent_metrics import METRICS, Latents
+from geovq.levels import VoteCells
+from geovq.params import Params
+from geovq.recipes import train_vae, train_vqvae
+from geovq.store import load_npz, save_npz
+from geovq.training import as_pixels, in_batches
+
+KINDS = ("vae", "pca", "pixels")
+DIMENSIONS = 20  # of the principal components: as many as the VAE has
+SEEN = 0.9  # of the training images, where seeds have no VAE to differ by
+SPLITS = ("train", "validation", "test")
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The latents of one seed.
+
+    Attributes
+    ----------
+    latents : dict of ndarray of shape (N, D)
+        Of the splits; of the training split, those the run sees.
+    rows : ndarray of shape (N,)
+        Which training images it sees.
+    scale : ndarray of shape (D,)
+        One over the average posterior σ of each dimension.
+    """
+
+    latents: Arrays
+    rows: np.ndarray
+    scale: np.ndarray
+
+    def encode(self, labels: np.ndarray) -> Arrays:
+        """Labels of the training latents → codes of all splits, by the vote of the nearest 10."""
+        train = self.latents["train"]
+        level = VoteCells(np.zeros((labels.max() + 1, 1)), train, labels, NEIGHBORS)
+        return {"train": labels} | {name: level.encode(self.latents[name]) for name in SPLITS[1:]}
+
+
+def make_runs(kind: str, images: Images, params: Params, seeds: int, folder: Path) -> list[Run]:
+    """One run a seed; VAEs are trained once and their latents kept in `folder`."""
+    if kind == "vae":
+        return [posteriors(images, params, seed, folder) for seed in range(seeds)]
+    flat = {
+        name: part.images.reshape(len(part), -1) / np.float32(255)
+        for name, part in vars(images).items()
+    }
+    return [sampled(flat, seed, None if kind == "pixels" else DIMENSIONS) for seed in range(seeds)]
+
+
+def posteriors(images: Images, params: Params, seed: int, folder: Path) -> Run:
+    """Posterior means of the VAE of a seed."""
+    path = folder / f"vae_{seed}.npz"
+    if not path.exists():
+        pixels = {name: as_pixels(split.images) for name, split in vars(images).items()}
+        vae, _ = train_vae(pixels["train"], pixels["validation"], params.train_vae, seed)
+        found = {
+            name: Latents(*(part.numpy() for part in in_batches(vae.encode, x)))
+            for name, x in pixels.items()
+        }
+        means = {name: latents.means for name, latents in found.items()}
+        save_npz(path, **means, scale=METRICS["precision"].scale(found["train"]))
+    arrays = load_npz(path)
+    scale = arrays.pop("scale")
+    return Run(arrays, np.arange(len(arrays["train"])), scale)
+
+
+def sampled(points: Arrays, seed: int, dimensions: int | None) -> Run:
+    """A random share of the training points, and its principal components if asked for."""
+    n = len(points["train"])
+    rows = np.sort(np.random.default_rng(seed).permutation(n)[: round(SEEN * n)])
+    found = points | {"train": points["train"][rows]}
+    if dimensions is not None:
+        from sklearn.decomposition import PCA
+
+        pca = PCA(dimensions, random_state=seed).fit(found["train"])
+        found = {name: pca.transform(part) for name, part in found.items()}
+    return Run(found, rows, np.ones(found["train"].shape[1]))
+
+
+def ensembles(runs: list[Run], size: int) -> list[Run]:
+    """Run s: the latents of runs s, s + 1, …, side by side; as many runs as before.
+
+    Each is in units of its posteriors' σ, so that dimensions that a VAE leaves unused, which are
+    as wide as the others after whitening, add next to nothing.
+    """
+    made = []
+    for s, first in enumerate(runs):
+        members = [runs[(s + i) % len(runs)] for i in range(min(size, len(runs)))]
+        joined = {
+            name: np.hstack([(m.latents[name] * m.scale).astype(np.float32) for m in members])
+            for name in SPLITS
+        }
+        made.append(Run(joined, first.rows, np.ones(joined["train"].shape[1])))
+    return made
+
+
+def end_to_end(images: Images, params: Params, codes: int, seed: int, folder: Path) -> Arrays:
+    """Codes of a VQ-VAE of one token, of as many steps as the VAE; trained once."""
+    path = folder / f"vqvae_{codes}_{seed}.npz"
+    if not path.exists():
+        pixels = {name: as_pixels(split.images) for name, split in vars(images).items()}
+        change = {"codes": codes, "tokens": 1, "first_codes": None}
+        change["max_steps"] = params.train_vae.max_steps
+        budget = params.train_vqvae.model_copy(update=change)
+        splits = pixels["train"], pixels["validation"]
+        vqvae, _ = train_vqvae(*splits, budget, params.train_vae, seed)
+        tokens = {n: in_batches(vqvae.encode, x)[0].numpy()[:, 0] for n, x in pixels.items()}
+        save_npz(path, **tokens)
+    return load_npz(path)
+
+
+def kept_in(folder: Path, decides: dict[str, object]) -> Path:
+    """A folder of its own for everything that decides what a network becomes."""
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    return folder / digest[:12]
