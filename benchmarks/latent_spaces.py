@@ -20,12 +20,13 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from benchmarks import studies
 from benchmarks.scores import settings
-from geovq.data import Images, load_images
+from geovq.data import Images
 from geovq.errors import InputError
 from geovq.models import VAE, Classifier
 from geovq.params import Params, load_params
-from geovq.store import load_module, replacing, save_figure, save_json, save_module
+from geovq.store import load_module, save_figure, save_json, save_module
 from geovq.training import as_pixels, best_device, fit, in_batches
 
 NEIGHBORS = 10  # k of every graph, and of the vote
@@ -130,16 +131,13 @@ def _once(path: Path, cls: type[Network], train: Callable[[], Network]) -> Netwo
     return load_module(path, cls).to(best_device())
 
 
-def parser(about: str | None) -> argparse.ArgumentParser:
+def parser(doc: str | None) -> argparse.ArgumentParser:
     """The options that both studies have."""
-    options = argparse.ArgumentParser(description=(about or "").split("\n")[0])
-    options.add_argument("folder", type=Path, help="where page and pictures go")
-    options.add_argument("--dataset", default="digits")
-    options.add_argument("--root", type=Path, default=Path("data/raw"))
-    options.add_argument("--seeds", type=int, default=3)
+    options = studies.parser(doc, seeds=3)
     options.add_argument("--steps", type=int, default=STEPS, help="optimiser steps of each VAE")
-    options.add_argument("--quick", action="store_true", help="a few steps each, to see it run")
-    options.add_argument("--models", type=Path, help="what is kept; data/smoothing/DATASET")
+    options.add_argument(
+        "--models", type=Path, default=Path("data/smoothing"), help="kept networks"
+    )
     return options
 
 
@@ -153,22 +151,15 @@ def open_study(options: argparse.Namespace) -> Study:
     """
     params = load_params("params.yaml")
     change = {"max_steps": options.steps, "architecture": "mlp"}
-    few = {"max_steps": 20, "evaluate_every": 10} if options.quick else {}
-    params = params.model_copy(
-        update={
-            "train_vae": params.train_vae.model_copy(update=change | few),
-            "train_classifier": params.train_classifier.model_copy(update=few),
-        }
-    )
-    fractions = {
-        name: getattr(params.prepare, name) for name in ("validation_fraction", "test_fraction")
-    }
-    split = {"dataset": options.dataset, "seed": params.seed, **fractions}
-    default = Path("data/smoothing") / (options.dataset + "-quick" * options.quick)
-    kept = options.models or default
-    decides = split | settings(params, "train_vae", "train_classifier")
+    network = params.train_vae.model_copy(update=change)
+    params = params.model_copy(update={"train_vae": network})
+    if options.quick:
+        params = studies.quick(params)
+    kept = options.models / (options.dataset + "-quick" * options.quick)
+    sections = ("prepare", "train_vae", "train_classifier")
+    decides = {"dataset": options.dataset, **settings(params, *sections)}
     check_kept(kept / "networks.json", decides)
-    images = load_images(root=options.root, **split)
+    images = studies.images_of(options, params)
     if images.train.labels is None:
         raise InputError(f"dataset = {options.dataset!r}: no labels to describe what is found")
     return Study(images, params, kept, decides)
@@ -186,5 +177,4 @@ def publish(folder: Path, page: str, figures: Mapping[str, Figure]) -> None:
     """Write page.md and one PNG a figure."""
     for name, figure in figures.items():
         save_figure(folder / f"{name}.png", figure)
-    with replacing(folder / "page.md") as partial:
-        partial.write_text(page + "\n")
+    studies.write_page(folder, page)

@@ -1,4 +1,4 @@
-"""What the studies of codes share: their data set, budgets to try them with, how figures read."""
+"""What the studies share: their data set, budgets to try them with, how figures read."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def quick(params: Params) -> Params:
         update={
             "train_vae": params.train_vae.model_copy(update=few),
             "train_vqvae": params.train_vqvae.model_copy(update=few | {"warmup_steps": 5}),
+            "train_classifier": params.train_classifier.model_copy(update=few),
             "refine": params.refine.model_copy(update=parts),
         }
     )

@@ -99,7 +99,7 @@ def test_the_study_runs_and_goes_on_where_it_stopped(tmp_path, capsys):
     for name in ("confidence", "strips"):
         assert (tmp_path / "out" / f"{name}.png").stat().st_size > 20_000
 
-    before = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*")}
     main(arguments)
-    assert before == {path: path.stat().st_mtime_ns for path in kept.iterdir()}
+    assert before == {path: path.stat().st_mtime_ns for path in kept.rglob("*")}
     assert (tmp_path / "out" / "page.md").read_text() == page

@@ -118,5 +118,6 @@ def test_the_study_runs_and_goes_on_where_it_stopped(tmp_path, capsys):
     main([*arguments, "--seeds", "1"])
     assert (tmp_path / "out" / "scores.json").read_text() == before
     assert (tmp_path / "out" / "page.md").read_text() == page
+    (kept / "digits-quick" / "networks.json").write_text("{}")
     with pytest.raises(InputError, match="other settings"):
-        main([str(tmp_path / "out"), "--models", str(kept), "--steps", "7"])
+        main(arguments)
