@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.sparse.linalg import eigsh
 
 from geovq import GeodesicKMeans
-from geovq.graph import Geometry, smooth
+from geovq.graph import Geometry, averaging, smooth
 from geovq.levels import k_means
 
 NEIGHBORS = 10
@@ -138,10 +138,9 @@ def shared_neighbors(points: np.ndarray, neighbors: int) -> tuple[np.ndarray, np
 
 def averaged(points: np.ndarray, neighbors: int, steps: int) -> np.ndarray:
     """Points after each was replaced by the mean of itself and its neighbours, `steps` times."""
-    around = _directed(points, neighbors) + sparse.eye_array(len(points), format="csr")
-    rows = points.astype(np.float64)
+    average, rows = averaging(Geometry(points, neighbors, points)), points.astype(np.float64)
     for _ in range(steps):
-        rows = around @ rows / np.diff(around.indptr)[:, None]
+        rows = average @ rows
     return rows
 
 

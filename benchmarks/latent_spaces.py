@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -26,8 +25,9 @@ from geovq.data import Images
 from geovq.errors import InputError
 from geovq.models import VAE, Classifier
 from geovq.params import Params, load_params
+from geovq.recipes import train_classifier, train_vae
 from geovq.store import load_module, save_figure, save_json, save_module
-from geovq.training import as_pixels, best_device, fit, in_batches
+from geovq.training import as_pixels, best_device, in_batches
 
 NEIGHBORS = 10  # k of every graph, and of the vote
 STEPS = 4_000  # of each VAE: half of params.yaml, for there are many
@@ -78,17 +78,9 @@ class Study:
         path = self.kept / f"vae_{space.dim}_{space.kl_weight:g}_{seed}.safetensors"
 
         def train() -> VAE:
-            train, validation = self.pixels["train"], self.pixels["validation"]
-            torch.manual_seed(seed)
-            vae = VAE(train.shape[1:], space.dim, self.params.train_vae.hidden)
-
-            def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
-                bce, kl = vae(batch, generator)
-                return bce + space.kl_weight * kl
-
-            budget = self.params.train_vae
-            fit(vae, loss, [train], [validation], budget, seed=seed, title=space.title)
-            return vae
+            splits = self.pixels["train"], self.pixels["validation"]
+            params = self.params.train_vae.model_copy(update={"latent_dim": space.dim})
+            return train_vae(*splits, params, seed, kl_weight=space.kl_weight or 0.0)[0]
 
         return _once(path, VAE, train)
 
@@ -107,20 +99,12 @@ class Study:
         """The CNN of the stage `train_classifier`; trained once."""
 
         def train() -> Classifier:
-            classes = int(self.labels["train"].max()) + 1
-            torch.manual_seed(self.params.seed)
-            classifier = Classifier(self.images.train.images.shape[1:], classes)
-
-            def loss(batch: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
-                return F.cross_entropy(classifier(batch), targets, reduction="none")
-
             train, validation = (
-                [self.pixels[name], torch.from_numpy(self.labels[name])]
+                (self.pixels[name], torch.from_numpy(self.labels[name]))
                 for name in ("train", "validation")
             )
-            budget, seed = self.params.train_classifier, self.params.seed
-            fit(classifier, loss, train, validation, budget, seed=seed, title="classifier")
-            return classifier
+            params = self.params.train_classifier
+            return train_classifier(train, validation, params, self.params.seed)
 
         return _once(self.kept / "classifier.safetensors", Classifier, train)
 

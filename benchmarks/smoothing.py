@@ -27,7 +27,7 @@ from benchmarks.scores import Row, Scores
 from benchmarks.smoothing_page import Results, draw_filter, draw_prediction, page
 from geovq import GeodesicKMeans
 from geovq.evaluation.semantics import purity
-from geovq.graph import Geometry, build_graph
+from geovq.graph import Geometry, averaging, build_graph
 from geovq.levels import VoteCells, k_means
 from geovq.neighbors import distinct_rows
 
@@ -80,11 +80,10 @@ def averaged(geometry: Geometry, steps: Sequence[int]) -> Iterator[np.ndarray]:
 
     What `geovq.graph.smooth` does, before whitening: that would change the shares of variance.
     """
-    members = np.column_stack([np.arange(len(geometry.points)), geometry.indices])
-    points, done = geometry.points.astype(np.float64), 0
+    average, points, done = averaging(geometry), geometry.points.astype(np.float64), 0
     for wanted in steps:
         for _ in range(wanted - done):
-            points = points[members].mean(1)
+            points = average @ points
         done = wanted
         yield points
 

@@ -23,6 +23,7 @@ __all__ = [
     "Geometry",
     "Graph",
     "as_graph",
+    "averaging",
     "build_graph",
     "euclidean_length",
     "padded_rows",
@@ -186,6 +187,15 @@ class Geometry:
         )
 
 
+def averaging(geometry: Geometry) -> sparse.csr_matrix:
+    """(N, N) rows that take the mean of a point and its k nearest: one step of smoothing."""
+    n = len(geometry.points)
+    members = np.column_stack([np.arange(n), geometry.indices])
+    starts = np.arange(0, members.size + 1, members.shape[1])
+    weights = np.full(members.size, 1 / members.shape[1])
+    return sparse.csr_matrix((weights, members.ravel(), starts), shape=(n, n))
+
+
 def smooth(geometry: Geometry, steps: int) -> Geometry:
     """Measure edges on coordinates averaged over the neighbours, then whitened.
 
@@ -198,11 +208,7 @@ def smooth(geometry: Geometry, steps: int) -> Geometry:
     steps : int
         At least 1.
     """
-    n = len(geometry.points)
-    members = np.column_stack([np.arange(n), geometry.indices])
-    starts = np.arange(0, members.size + 1, members.shape[1])
-    weights = np.full(members.size, 1 / members.shape[1])
-    average = sparse.csr_matrix((weights, members.ravel(), starts), shape=(n, n))
+    n, average = len(geometry.points), averaging(geometry)
     before = after = geometry.edge_points.astype(np.float64)
     for _ in range(steps):
         before, after = after, average @ after

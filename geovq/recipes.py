@@ -1,19 +1,25 @@
-"""How the VAE and the VQ-VAE are trained and codes refined: initial weights, loss, budget."""
+"""How networks are trained and codes refined: initial weights, loss, budget."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from geovq.models import VAE, VQVAE, CodeDecoder
-from geovq.params import Budget, Refine, TrainVAE, TrainVQVAE
+from geovq.models import VAE, VQVAE, Classifier, CodeDecoder
+from geovq.params import Budget, Refine, TrainClassifier, TrainVAE, TrainVQVAE
 from geovq.training import Log, best_device, fit, in_batches
 
-__all__ = ["refine", "train_vae", "train_vqvae"]
+__all__ = ["refine", "train_classifier", "train_vae", "train_vqvae"]
 
 
 def train_vae(
-    train: Tensor, validation: Tensor, params: TrainVAE, seed: int, log: Log | None = None
+    train: Tensor,
+    validation: Tensor,
+    params: TrainVAE,
+    seed: int,
+    log: Log | None = None,
+    kl_weight: float = 1.0,
 ) -> tuple[VAE, float]:
     """Minimise the negative ELBO.
 
@@ -26,22 +32,25 @@ def train_vae(
         Of the weights, the batches and the posterior samples.
     log : callable, optional
         As in `geovq.training.fit`.
+    kl_weight : float
+        β of the β-VAE (https://openreview.net/forum?id=Sy2fzU9gl); 0 gives an autoencoder, and
+        only 1 a bound on the likelihood.
 
     Returns
     -------
     vae : VAE
         With its best weights on the validation split.
     total : float
-        Its negative ELBO there, in nats per image.
+        Its loss there, in nats per image: the negative ELBO.
     """
     torch.manual_seed(seed)
     vae = VAE(train.shape[1:], params.latent_dim, params.hidden, params.architecture)
 
-    def negative_elbo(batch: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
         bce, kl = vae(batch, generator)
-        return bce + kl
+        return bce + kl_weight * kl
 
-    best = fit(vae, negative_elbo, [train], [validation], params, seed=seed, log=log, title="VAE")
+    best = fit(vae, loss, [train], [validation], params, seed=seed, log=log, title="VAE")
     return vae, best
 
 
@@ -97,6 +106,32 @@ def train_vqvae(
     vqvae.place_codes(train, seed)
     rest = params.model_copy(update={"max_steps": params.max_steps - params.warmup_steps})
     return vqvae, stage(rest, "VQ-VAE", log)
+
+
+def train_classifier(
+    train: tuple[Tensor, Tensor],
+    validation: tuple[Tensor, Tensor],
+    params: TrainClassifier,
+    seed: int,
+) -> Classifier:
+    """Minimise the cross-entropy.
+
+    Parameters
+    ----------
+    train, validation : pair of Tensor
+        Pixels (N, H, W) in [0, 1], and labels (N,), int64.
+    params : TrainClassifier
+    seed : int
+        Of the weights and the batches.
+    """
+    torch.manual_seed(seed)
+    classifier = Classifier(train[0].shape[1:], int(train[1].max()) + 1)
+
+    def loss(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        return F.cross_entropy(classifier(images), labels, reduction="none")
+
+    fit(classifier, loss, train, validation, params, seed=seed, title="classifier")
+    return classifier
 
 
 def refine(

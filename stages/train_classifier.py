@@ -5,46 +5,31 @@ Without labels there is nothing to learn: an untrained network of one class is w
 """
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from geovq.data import Images
 from geovq.models import Classifier
 from geovq.params import Params
+from geovq.recipes import train_classifier
 from geovq.store import save_json, save_module
-from geovq.training import as_pixels, fit, in_batches
+from geovq.training import as_pixels, in_batches
 from stages.common import IMAGES, METRICS, MODELS, run
 
 
 def main(params: Params) -> None:
-    images = Images.load(IMAGES)
+    images, accuracy = Images.load(IMAGES), None
     labels = images.train.labels
-    classes = 1 if labels is None else int(labels.max()) + 1
-    torch.manual_seed(params.seed)
-    classifier = Classifier(images.train.images.shape[1:], classes)
-
-    def cross_entropy(batch: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
-        return F.cross_entropy(classifier(batch), targets, reduction="none")
-
-    accuracy = None
-    if classes > 1:
+    if labels is None or labels.max() == 0:
+        print("no labels: purity, NMI, recognition and the Fréchet distances will be left out")
+        torch.manual_seed(params.seed)
+        classifier = Classifier(images.train.images.shape[1:], 1)
+    else:
         train, validation = (
-            [as_pixels(split.images), torch.from_numpy(split.labels)]
+            (as_pixels(split.images), torch.from_numpy(split.labels))
             for split in (images.train, images.validation)
         )
-        fit(
-            classifier,
-            cross_entropy,
-            train,
-            validation,
-            params.train_classifier,
-            seed=params.seed,
-            title="classifier",
-        )
+        classifier = train_classifier(train, validation, params.train_classifier, params.seed)
         (logits,) = in_batches(classifier, validation[0])
         accuracy = (logits.argmax(1) == validation[1]).double().mean().item()
-    else:
-        print("no labels: purity, NMI, recognition and the Fréchet distances will be left out")
     save_module(MODELS / "classifier.safetensors", classifier)
     save_json(METRICS / "train_classifier.json", {"validation_accuracy": accuracy})
 
