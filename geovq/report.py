@@ -50,8 +50,6 @@ PUBLISHED = [
     ),
 ]
 
-BEFORE = "Note: run before codes and decoder were refined (the stage `refine`)."
-
 Scores = Mapping[str, Mapping[str, Any]]
 
 
@@ -209,7 +207,6 @@ def results_page(folder: Path) -> str:
             *_at_temperatures(scores),
             *(f"Note: {remark}." for remark in remarks(scores)),
             " ".join(findings(scores)),
-            *([] if "bce_unrefined" in scores["geodesic"] else [BEFORE]),
             *_pictures(folder, run),
         ]
     return "\n\n".join(parts) + "\n"
