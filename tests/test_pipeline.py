@@ -135,6 +135,7 @@ def test_scores_hold_every_key_of_the_contract(copy):
             "recognition",
             "frechet_reconstructions",
             "frechet_samples",
+            "frechet_samples_at",
             "frechet_independent",
         } | ({"bce_unrefined"} if name != "vqvae" else set())
         assert scores[name]["bits_per_image"] == 6
