@@ -110,7 +110,9 @@ def page(results: Results, about: str) -> str:
 
     def table(title: str, lines: Sequence[tuple[str, str, Curve]], form: str) -> str:
         cells = [[*names, *(spread(v, form) for v in curve)] for *names, curve in lines]
-        return tabulate(cells, [title, "", *rates], tablefmt="github")
+        align = ["left", "left", *["right"] * len(rates)]
+        options: dict[str, Any] = {"disable_numparse": True, "colalign": align}
+        return tabulate(cells, [title, "", *rates], tablefmt="github", **options)
 
     def scores(key: str, states: Sequence[str] = STATES) -> list[tuple[str, str, Curve]]:
         lines = [line for line in results.lines if line[1] in ("", *states)]

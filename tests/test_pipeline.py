@@ -139,7 +139,9 @@ def test_scores_hold_every_key_of_the_contract(copy):
             "frechet_independent",
         } | ({"bce_unrefined"} if name != "vqvae" else set())
         assert scores[name]["bits_per_image"] == 6
-    values = [v for row in scores.values() for k, v in row.items() if k != "dataset"]
+        assert set(scores[name]["frechet_samples_at"]) == {"0.7", "0.85", "1"}
+    other = ("dataset", "frechet_samples_at")
+    values = [v for row in scores.values() for k, v in row.items() if k not in other]
     assert all(np.isfinite(value) for value in values)
 
 
@@ -216,12 +218,21 @@ def test_a_truncated_weights_file_is_named(copy):
     assert copy.repro() == set()
 
 
-def test_images_without_labels_go_through(copy):
+def test_a_grid_of_tokens_and_images_without_labels_go_through(copy):
     with np.load(copy.folder / "own.npz") as labelled:
         np.savez(copy.folder / "bare.npz", images=labelled["images"])
-    copy.change(prepare={"file": "bare.npz"})
+    grid = {"layout": "grid", "tokens": 4}
+    copy.change(
+        prepare={"file": "bare.npz"},
+        train_vae={"architecture": "conv", "hidden": [4, 4], "latent_dim": 8},
+        geodesic_quantize=grid,
+        refine={"candidates": 2},
+        train_vqvae=grid,
+        train_ar={"cell": "transformer"},
+    )
     assert "evaluate" in copy.repro()
     scores = copy.scores()
+    assert scores["geodesic"]["bits_per_image"] == scores["vqvae"]["bits_per_image"] == 12
     assert scores["geodesic"]["purity"] is None
     assert scores["geodesic"]["frechet_samples"] is None
     assert np.isfinite(scores["geodesic"]["total"])
