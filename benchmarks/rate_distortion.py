@@ -174,8 +174,9 @@ def about(dataset: str, seeds: int) -> str:
     counted = f"{seeds} seeds, mean ± standard deviation" if seeds > 1 else "one seed"
     return (
         f"{dataset}, {counted}; bce in nats per test image, PSNR in dB. An image is T tokens of "
-        f"{CODES} codes. The post-hoc codes ({'; '.join(POST_HOC)}) are made of the latents of one VAE a "
-        "seed. Unrefined: the codes as they were made, under the VAE's own decoder. Refined: code vectors and decoder tuned "
+        f"{CODES} codes. The post-hoc codes ({'; '.join(POST_HOC)}) are made of the latents of "
+        "one VAE a seed. Unrefined: the codes as they were made, under the VAE's own decoder. "
+        "Refined: code vectors and decoder tuned "
         "to each other, encoder and tokens frozen. Searched: each token but the first is then "
         "chosen by what it decodes to; a single token is left as it is. `scalar` quantises each "
         "dimension on its own (Lloyd-Max levels, bits given where they help most): more and "
