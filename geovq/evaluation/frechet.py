@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 from geovq.models import Classifier
 
@@ -37,6 +36,9 @@ class Frechet:
     """
 
     def __init__(self, classifier: Classifier, reference: Tensor) -> None:
+        # Takes seconds to import, which everything else in this package should not pay.
+        from torchmetrics.image.fid import FrechetInceptionDistance
+
         self._device = next(classifier.parameters()).device
         self._metric = FrechetInceptionDistance(
             feature=_Features(classifier), normalize=True, reset_real_features=False
