@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse.csgraph import dijkstra
 from scipy.sparse.linalg import eigsh
 
 from geovq import GeodesicKMeans
@@ -52,6 +53,64 @@ class Geodesic:
         if self.whitened:
             return kmeans.set_params(smoothing=self.smoothing).fit(points).labels_
         return kmeans.fit(points, edge_points=averaged(points, k, self.smoothing)).labels_
+
+
+@dataclass(frozen=True)
+class Decayed:
+    """Geodesic k-means whose averages keep a share of the point itself, as in PageRank.
+
+    The points come to rest at Σ_t a (1 − a)^t A^t x instead of moving on with every step. Gasteiger
+    et al. 2019, https://arxiv.org/abs/1810.05997.
+    """
+
+    edge_power: float
+    smoothing: int
+    share: float = 0.05
+    name: ClassVar[str] = "geodesic, decay"
+
+    def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
+        rows = whitened(averaged(points, NEIGHBORS, self.smoothing, self.share))
+        kmeans = GeodesicKMeans(codes, n_neighbors=NEIGHBORS, edge_power=self.edge_power)
+        return kmeans.set_params(random_state=seed).fit(points, edge_points=rows).labels_
+
+
+@dataclass(frozen=True)
+class Iterated:
+    """Geodesic k-means after half of the averages, on the graph of what they made of the points."""
+
+    edge_power: float
+    smoothing: int
+    name: ClassVar[str] = "geodesic, iterated"
+
+    def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
+        half = whitened(averaged(points, NEIGHBORS, self.smoothing // 2))
+        return Geodesic(self.edge_power, self.smoothing - self.smoothing // 2)(half, codes, seed)
+
+
+@dataclass(frozen=True)
+class Evened:
+    """Geodesic k-means whose cells then give and take points, so that sizes even out.
+
+    Points go to argmin_c d(x, c) + λ log p_c, where p_c is the share of cell c and λ a part of the
+    mean distance: steps towards fewer nats of distance minus λ times the entropy of the sizes.
+    """
+
+    edge_power: float
+    smoothing: int
+    weight: float = 0.5
+    steps: int = 10
+    name: ClassVar[str] = "geodesic, even cells"
+
+    def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
+        kmeans = GeodesicKMeans(codes, n_neighbors=NEIGHBORS, edge_power=self.edge_power)
+        kmeans.set_params(smoothing=self.smoothing, random_state=seed).fit(points)
+        ways = dijkstra(kmeans.graph_, directed=True, indices=kmeans.node_medoids_)
+        scale = self.weight * kmeans.node_distances_.mean()
+        labels = kmeans.node_labels_
+        for _ in range(self.steps):
+            shares = np.bincount(labels, minlength=codes).clip(1) / len(labels)
+            labels = (ways + scale * np.log(shares)[:, None]).argmin(0)
+        return labels[kmeans.row_nodes_]
 
 
 @dataclass(frozen=True)
@@ -136,12 +195,23 @@ def shared_neighbors(points: np.ndarray, neighbors: int) -> tuple[np.ndarray, np
     return np.column_stack([joined.row, joined.col]), weights
 
 
-def averaged(points: np.ndarray, neighbors: int, steps: int) -> np.ndarray:
-    """Points after each was replaced by the mean of itself and its neighbours, `steps` times."""
-    average, rows = averaging(Geometry(points, neighbors, points)), points.astype(np.float64)
+def averaged(points: np.ndarray, neighbors: int, steps: int, share: float = 0) -> np.ndarray:
+    """Points after each was replaced by the mean of itself and its neighbours, `steps` times.
+
+    Each time the point as it was at first makes up a `share` of it.
+    """
+    average, first = averaging(Geometry(points, neighbors, points)), points.astype(np.float64)
+    rows = first
     for _ in range(steps):
-        rows = average @ rows
+        rows = (1 - share) * (average @ rows) + share * first
     return rows
+
+
+def whitened(rows: np.ndarray) -> np.ndarray:
+    """Principal components of (N, F) points, each of variance 1."""
+    from sklearn.decomposition import PCA
+
+    return PCA(whiten=True).fit_transform(rows)
 
 
 def _directed(points: np.ndarray, neighbors: int) -> sparse.csr_matrix:

@@ -31,7 +31,10 @@ from benchmarks import semantics_page as words
 from benchmarks import studies
 from benchmarks.clusterings import (
     Clustering,
+    Decayed,
+    Evened,
     Geodesic,
+    Iterated,
     KMeans,
     Leiden,
     SmoothedKMeans,
@@ -48,7 +51,7 @@ from geovq.store import save_figure
 CODES = (10, 16, 32, 64, 128, 256)
 POWERS, SMOOTHINGS, NEIGHBORS = (1, 2, 3, 4), (0, 3, 8, 20, 30), (5, 20)
 QUICK_POWERS, QUICK_SMOOTHINGS = (1, 3), (0, 8)
-VQVAE_CODES = (16, 64)
+FEW_CODES = (16, 64)  # at which what is slow runs
 PUBLISH_EVERY = 20  # seconds, or kept scores would be drawn nine times over
 MEMBERS = 3  # VAEs of an ensemble
 
@@ -123,25 +126,31 @@ class Study:
     def plan(self, chosen: Geodesic) -> dict[str, list[Callable[[], Row]]]:
         """Of every method, what makes its rows, one for each number of codes; slow ones last."""
         codes, size = self.options.codes, min(MEMBERS, self.options.seeds)
-        alone: dict[str, Clustering] = {
-            words.GEODESIC: chosen,
-            words.EUCLIDEAN: KMeans(),
-            "geodesic, plain": Geodesic(),
-            "k-means, smoothed": SmoothedKMeans(chosen.smoothing or max(SMOOTHINGS)),
-            "spectral": Spectral(),
-            "Leiden": Leiden(),
+        few = [k for k in FEW_CODES if k in codes]
+        # Without smoothing there is nothing to vary: then the most that was tried.
+        setting = chosen.edge_power, chosen.smoothing or max(SMOOTHINGS)
+        planned: dict[str, tuple[Clustering, Sequence[int]]] = {
+            words.GEODESIC: (chosen, codes),
+            words.EUCLIDEAN: (KMeans(), codes),
+            "geodesic, plain": (Geodesic(), codes),
+            "k-means, smoothed": (SmoothedKMeans(setting[1]), codes),
+            "spectral": (Spectral(), codes),
+            "geodesic, iterated": (Iterated(*setting), [words.CHOSEN_AT]),
+            "geodesic, decay": (Decayed(*setting), [words.CHOSEN_AT]),
+            "geodesic, even cells": (Evened(*setting), [words.CHOSEN_AT]),
+            "Leiden": (Leiden(), few),
         }
-        planned: dict[str, list[Callable[[], Row]]] = {
-            name: [partial(self.cluster, method, k) for k in codes]
-            for name, method in alone.items()
+        makers: dict[str, list[Callable[[], Row]]] = {
+            name: [partial(self.cluster, method, k) for k in at]
+            for name, (method, at) in planned.items()
         }
         if self.options.latents == "vae":
             for name in (words.GEODESIC, words.EUCLIDEAN):
-                planned[words.ENSEMBLE.format(size, name)] = [
-                    partial(self.cluster, alone[name], k, size) for k in codes
+                makers[words.ENSEMBLE.format(size, name)] = [
+                    partial(self.cluster, planned[name][0], k, size) for k in few
                 ]
-            planned[words.END_TO_END] = [partial(self.vqvae, k) for k in VQVAE_CODES if k in codes]
-        return planned
+            makers[words.END_TO_END] = [partial(self.vqvae, k) for k in few]
+        return makers
 
 
 def publish(
@@ -154,8 +163,9 @@ def publish(
     folder, dataset = options.folder, options.dataset
     source = "" if options.latents == "vae" else f" ({options.latents})"
     title = f"{dataset}{source}: what one token tells about the class"
-    save_figure(folder / "purity.png", figures.purity_curve(methods, title))
-    save_figure(folder / "cost.png", figures.cost_curve(methods, f"{title}, and its cost"))
+    curves = {name: rows for name, rows in methods.items() if name not in words.VARIANTS}
+    save_figure(folder / "purity.png", figures.purity_curve(curves, title))
+    save_figure(folder / "cost.png", figures.cost_curve(curves, f"{title}, and its cost"))
     chosen = f"{dataset}{source}, {words.CHOSEN_AT} geodesic codes"
     save_figure(folder / "choice.png", figures.choice(*swept, chosen))
     text = "\n\n".join(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ import numpy as np
 from benchmarks.clusterings import NEIGHBORS
 from geovq.data import Images
 from geovq.latent_metrics import METRICS, Latents
-from geovq.levels import VoteCells
+from geovq.levels import majority
+from geovq.neighbors import nearest_neighbors
 from geovq.params import Params
 from geovq.recipes import train_vae, train_vqvae
 from geovq.store import load_npz, save_npz
@@ -54,11 +56,17 @@ class Run:
     rows: np.ndarray
     scale: np.ndarray
 
-    def encode(self, labels: np.ndarray) -> Arrays:
-        """Labels of the training latents → codes of all splits, by the vote of the nearest 10."""
+    @cached_property
+    def voters(self) -> Arrays:
+        """Of each unseen split, the nearest training latents; (N, 10), searched once."""
         train = self.latents["train"]
-        level = VoteCells(np.zeros((labels.max() + 1, 1)), train, labels, NEIGHBORS)
-        return {"train": labels} | {name: level.encode(self.latents[name]) for name in SPLITS[1:]}
+        return {n: nearest_neighbors(train, self.latents[n], NEIGHBORS) for n in SPLITS[1:]}
+
+    def encode(self, labels: np.ndarray) -> Arrays:
+        """Labels of the training latents → codes of all splits, by the rule of `VoteCells`."""
+        codes = int(labels.max()) + 1
+        unseen = {name: majority(labels[rows], codes) for name, rows in self.voters.items()}
+        return {"train": labels} | unseen
 
 
 def make_runs(kind: str, images: Images, params: Params, seeds: int, folder: Path) -> list[Run]:

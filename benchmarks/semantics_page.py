@@ -25,7 +25,14 @@ ABOUT = {
     "pixels": "{seeds} seeds; points are the pixels",
 }
 
-RIVALS = {
+VARIANTS = {
+    "geodesic, iterated": "after half of the {smoothing} averages neighbours are searched again, "
+    "and the other half and the paths run on the new graph",
+    "geodesic, decay": "each average keeps a share of {share:g} of the point as it was",
+    "geodesic, even cells": "cells then trade points, at the nearest centre plus {weight:g} mean "
+    "distances times the log of the cell's share",
+}
+RIVALS = VARIANTS | {
     "geodesic, plain": "shortest paths over the lengths between points, not smoothed",
     "k-means, smoothed": "on points smoothed {smoothing} times and whitened",
     "spectral": "k-means on {vectors} eigenvectors of the same graph",

@@ -14,7 +14,15 @@ import numpy as np
 from geovq.graph import CHUNK, Geometry, Length
 from geovq.neighbors import nearest_neighbors
 
-__all__ = ["GeodesicCells", "Level", "NearestCells", "VoteCells", "cell_means", "k_means"]
+__all__ = [
+    "GeodesicCells",
+    "Level",
+    "NearestCells",
+    "VoteCells",
+    "cell_means",
+    "k_means",
+    "majority",
+]
 
 
 def cell_means(
@@ -29,6 +37,31 @@ def cell_means(
     np.add.at(total, labels, mass)
     np.add.at(sums, labels, mass * points)
     return np.where(total > 0, sums / np.where(total > 0, total, 1), fallback)
+
+
+def majority(votes: np.ndarray, codes: int) -> np.ndarray:
+    """Most frequent code of each row; of equally frequent ones, that whose votes come earlier.
+
+    Parameters
+    ----------
+    votes : ndarray of shape (N, k), int64
+        The nearest neighbour's first.
+    codes : int
+
+    Returns
+    -------
+    ndarray of shape (N,), int64
+    """
+    k = votes.shape[1]
+    # Tie-breakers that together weigh less than one vote.
+    ballots = 1 + (k - np.arange(k)) / (k * (k + 1))
+    found = np.empty(len(votes), dtype=np.int64)
+    for start in range(0, len(votes), CHUNK):
+        part = votes[start : start + CHUNK]
+        count = np.zeros((len(part), codes))
+        np.add.at(count, (np.arange(len(part))[:, None], part), ballots)
+        found[start : start + CHUNK] = count.argmax(1)
+    return found
 
 
 def _nearest(points: np.ndarray, vectors: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
@@ -111,17 +144,8 @@ class VoteCells:
         edge_points: np.ndarray | None = None,
     ) -> np.ndarray:
         """(N, F) → codes (N,), int64."""
-        voters = self.labels[nearest_neighbors(self.points, points, self.neighbors)]
-        k = voters.shape[1]
-        # Tie-breakers that together weigh less than one vote.
-        ballots = 1 + (k - np.arange(k)) / (k * (k + 1))
-        codes = np.empty(len(points), dtype=np.int64)
-        for start in range(0, len(points), CHUNK):
-            part = voters[start : start + CHUNK]
-            count = np.zeros((len(part), len(self.vectors)))
-            np.add.at(count, (np.arange(len(part))[:, None], part), ballots)
-            codes[start : start + CHUNK] = count.argmax(1)
-        return codes
+        voters = nearest_neighbors(self.points, points, self.neighbors)
+        return majority(self.labels[voters], len(self.vectors))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything `restore` needs."""

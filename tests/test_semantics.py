@@ -8,7 +8,10 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 from benchmarks.clusterings import (
+    Decayed,
+    Evened,
     Geodesic,
+    Iterated,
     KMeans,
     Leiden,
     SmoothedKMeans,
@@ -42,6 +45,9 @@ def planted(rng):
         Geodesic(),
         Geodesic(2, 5),
         Geodesic(2, 5, 20, whitened=False),
+        Decayed(2, 5),
+        Iterated(2, 6),
+        Evened(2, 5),
         KMeans(),
         SmoothedKMeans(5),
         Spectral(CLUSTERS),
@@ -159,6 +165,7 @@ def test_the_study_runs_and_goes_on_where_it_stopped(tmp_path, capsys):
     file, page = tmp_path / "scores.json", tmp_path / "page.md"
     found, text = json.loads(file.read_text()), page.read_text()
     methods = ["geodesic", "k-means", "geodesic, plain", "k-means, smoothed", "spectral", "Leiden"]
+    methods += ["geodesic, iterated", "geodesic, decay", "geodesic, even cells"]
     methods += ["ensemble of 2, geodesic", "ensemble of 2, k-means", "VQ-VAE"]
     for method in methods:
         assert f"| {method} " in text
