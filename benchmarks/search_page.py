@@ -15,6 +15,8 @@ from benchmarks.scores import Row
 from benchmarks.studies import spread
 from geovq.figures import COLORS
 
+UNIT = "nats per validation image"
+
 Grid = dict[str, list[Any]]
 Choice = dict[str, Any]
 
@@ -59,6 +61,7 @@ def draw(grid: Grid, document: Choice, rows: list[Row], title: str) -> Figure:
             marked = chosen[-2:] if chosen[:-2] == place(dict(first), _dict(first, name)) else None
             _heat_map(axes, dict(list(grid.items())[-2:]), values, marked, limits)
             axes.set_title(", ".join(map(str, name)), fontsize=10)
+        title = f"{title}, {UNIT}"
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure
 
@@ -73,12 +76,11 @@ def _line(axes: Axes, grid: Grid, chosen: tuple[int, ...], found: np.ndarray) ->
     spreads = found.std(-1, ddof=1) if found.shape[-1] > 1 else np.zeros(len(x))
     axes.errorbar(x, y, spreads, fmt="o-", color=COLORS[0], capsize=3)
     axes.plot(chosen[0], y[chosen], "o", ms=13, mfc="none", color="black")
-    axes.annotate(
-        "the document's", (chosen[0], y[chosen]), xytext=(10, 6), textcoords="offset points"
-    )
+    beside = {"xytext": (12, -12), "textcoords": "offset points", "fontsize": 9}
+    axes.annotate("the document's", (chosen[0], y[chosen]), **beside)
     axes.set_xticks(x, list(map(str, values)))
     axes.set_xlabel(short(key))
-    axes.set_ylabel("nats per validation image")
+    axes.set_ylabel(UNIT)
     axes.margins(0.2, 0.25)
     axes.grid(alpha=0.3)
 
