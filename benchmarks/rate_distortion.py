@@ -171,7 +171,9 @@ def run(model: Model, tokens: Sequence[int], scores: Scores) -> Iterator[str]:
 
 def about(dataset: str, seeds: int) -> str:
     """What the rows are."""
-    counted = f"{seeds} seeds, mean ± standard deviation" if seeds > 1 else "one seed"
+    counted = "one seed"
+    if seeds > 1:
+        counted = f"{seeds} seeds, mean ± standard deviation (one seed where no deviation stands)"
     return (
         f"{dataset}, {counted}; bce in nats per test image, PSNR in dB. An image is T tokens of "
         f"{CODES} codes. The post-hoc codes ({'; '.join(POST_HOC)}) are made of the latents of "

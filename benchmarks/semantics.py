@@ -8,8 +8,9 @@ of the geodesics are chosen at 16 codes by stability: the adjusted Rand index be
 different VAEs give to the same validation images. Test labels are for the tables alone. VQ-VAEs of
 one token, trained for as many steps, come last. Networks are those of params.yaml.
 
-`--latents pca` or `pixels` clusters images without a VAE. Pieces that scores.json has already are
-not computed again, and the page is written after every slow method, so that a run may be stopped.
+`--latents grid` takes convolutional VAEs, `pca` and `pixels` none at all. Pieces that scores.json
+has already are not computed again, and the page is written after every slow method, so that a run
+may be stopped.
 """
 
 from __future__ import annotations
@@ -54,14 +55,20 @@ QUICK_POWERS, QUICK_SMOOTHINGS = (1, 3), (0, 8)
 FEW_CODES = (16, 64)  # at which what is slow runs
 PUBLISH_EVERY = 20  # seconds, or kept scores would be drawn nine times over
 MEMBERS = 3  # VAEs of an ensemble
+TRAINED = {"vae": ("train_vae", "train_vqvae"), "grid": ("train_vae",)}  # what params.yaml decides
+# The profile of README's grid of tokens.
+GRID = {"architecture": "conv", "hidden": [32, 64, 128], "latent_dim": 64}
 
 
 class Study:
     """Scores of clusterings; images, latents and networks are made when a score is missing."""
 
     def __init__(self, options: argparse.Namespace, params: Params) -> None:
+        if options.latents == "grid":
+            grid = params.train_vae.model_copy(update=GRID)
+            params = params.model_copy(update={"train_vae": grid})
         self.options, self.params = options, params
-        sections = ("prepare", *(("train_vae", "train_vqvae") if options.latents == "vae" else ()))
+        sections = ("prepare", *TRAINED.get(options.latents, ()))
         self.decides = {"dataset": options.dataset, **settings(params, *sections)}
         counted = {"latents": options.latents, "seeds": options.seeds}
         self.scores = Scores(options.folder, self.decides | counted)

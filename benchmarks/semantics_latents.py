@@ -4,6 +4,8 @@
 latents points                       seeds differ by
 ======= ============================ ====================================================
 vae     posterior means              the VAE, and the clustering
+grid    posterior means of a         the same
+        convolutional VAE, all cells
 pca     leading principal components the clustering, and which 90% of the training images
                                      it sees
 pixels  the images themselves        the same
@@ -30,7 +32,7 @@ from geovq.recipes import train_vae, train_vqvae
 from geovq.store import load_npz, save_npz
 from geovq.training import as_pixels, in_batches
 
-KINDS = ("vae", "pca", "pixels")
+KINDS = ("vae", "grid", "pca", "pixels")
 DIMENSIONS = 20  # of the principal components: as many as the VAE has
 SEEN = 0.9  # of the training images, where seeds have no VAE to differ by
 SPLITS = ("train", "validation", "test")
@@ -71,7 +73,7 @@ class Run:
 
 def make_runs(kind: str, images: Images, params: Params, seeds: int, folder: Path) -> list[Run]:
     """One run a seed; VAEs are trained once and their latents kept in `folder`."""
-    if kind == "vae":
+    if kind in ("vae", "grid"):
         return [posteriors(images, params, seed, folder) for seed in range(seeds)]
     flat = {
         name: part.images.reshape(len(part), -1) / np.float32(255)

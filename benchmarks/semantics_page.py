@@ -21,6 +21,7 @@ ENSEMBLE = "ensemble of {}, {}"
 
 ABOUT = {
     "vae": "{seeds} VAEs, one a seed; points are posterior means",
+    "grid": "{seeds} convolutional VAEs, one a seed; points are the posterior means of all cells",
     "pca": f"{{seeds}} seeds; points are {DIMENSIONS} principal components of the pixels",
     "pixels": "{seeds} seeds; points are the pixels",
 }
@@ -75,7 +76,7 @@ def about(dataset: str, kind: str, seeds: int, methods: Methods, missing: Sequen
     for name, what in RIVALS.items():
         if name in methods:
             lines.append(f"`{name}`: {what.format(**methods[name][0])}.")
-    if kind != "vae":
+    if kind in ("pca", "pixels"):
         lines.append(
             f"Each seed clusters another {SEEN:.0%} of the training images, for there is no VAE "
             "to differ by."

@@ -1,5 +1,6 @@
 """The study of semantic codes: rivals find what is there, costs are costs, and it goes on."""
 
+import argparse
 import json
 
 import numpy as np
@@ -19,13 +20,15 @@ from benchmarks.clusterings import (
     averaged,
     shared_neighbors,
 )
-from benchmarks.semantics import main
+from benchmarks.semantics import GRID, Study, main
 from benchmarks.semantics_latents import Run, ensembles, kept_in, sampled
 from benchmarks.semantics_page import findings
 from benchmarks.semantics_scores import GREY, class_scores, mean_image_bce
+from benchmarks.studies import quick
 from geovq.errors import InputError
 from geovq.evaluation.distortion import bce
 from geovq.graph import Geometry, smooth
+from geovq.params import load_params
 
 CLUSTERS = 6
 
@@ -184,6 +187,13 @@ def test_the_study_runs_and_goes_on_where_it_stopped(tmp_path, capsys):
 
     with pytest.raises(InputError, match="other parameters; delete it"):
         main([*arguments, "--seeds", "3"])
+
+
+def test_cells_of_a_grid_are_clustered_together(tmp_path):
+    options = argparse.Namespace(folder=tmp_path, dataset="digits", root=tmp_path, models=tmp_path)
+    vars(options).update(latents="grid", seeds=1)
+    (run,) = Study(options, quick(load_params("params.yaml"))).runs
+    assert run.latents["test"].shape[1] == GRID["latent_dim"]
 
 
 def test_other_latents_need_no_network(tmp_path, capsys):
