@@ -38,7 +38,8 @@ def _same_start():
 @pytest.fixture(scope="session")
 def open_page():
     """Open a file in a headless Chromium without a network; skips where there is none."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
     if chromium is None:
         pytest.skip("no chromium")
     from playwright.sync_api import sync_playwright

@@ -16,8 +16,9 @@ from geovq.report import NAMES, Scores
 
 __all__ = ["inline_svg", "rate_distortion", "rate_distortion_alt"]
 
-# What a style sheet may recolour: matplotlib's black, and the first colours of a series.
-RECOLOURED = {"#000000": "currentColor"} | {
+GREY = "#808080"
+# What a style sheet may recolour: matplotlib's black, what is grey, the first colours of a series.
+RECOLOURED = {"#000000": "currentColor", GREY: f"var(--soft, {GREY})"} | {
     color.lower(): f"var(--series-{i}, {color})" for i, color in enumerate(COLORS[:3])
 }
 
@@ -61,10 +62,8 @@ def rate_distortion(scores: Scores, steps: Mapping[str, TokenSteps]) -> Figure:
         "pixel entropy: the least possible": scores["data"]["pixel_entropy"],
     }
     for title, value in lines.items():
-        axes.axhline(value, color="#808080", lw=1, ls="--", zorder=0)
-        axes.annotate(
-            title, (0, value), (3, 3), textcoords="offset points", fontsize=9, color="#808080"
-        )
+        axes.axhline(value, color=GREY, lw=1, ls="--", zorder=0)
+        axes.annotate(title, (0, value), (3, 3), textcoords="offset points", fontsize=9, color=GREY)
     axes.set_xlabel("rate of the tokens decoded, bits per image")
     axes.set_ylabel("bce, nats per image")
     axes.legend(fontsize=9, frameon=False)
