@@ -175,8 +175,10 @@ def test_the_page_shows_the_run(copy, open_page):
 def test_dvcs_plots_are_drawn_without_a_network(copy, open_page):
     copy("python", "-m", "stages.plots")
     with open_page(copy.folder / "dvc_plots" / "index.html") as page:
-        page.wait_for_selector("canvas")
-        assert page.locator("canvas").count() == 3
+        page.wait_for_selector("svg.marks .mark-line path")
+        charts = page.locator("svg.marks")
+        assert charts.count() == 3
+        assert "negative ELBO (nats per image)" in charts.first.text_content()
         drawn = page.evaluate("[...document.images].map((image) => image.naturalWidth > 0)")
         assert len(drawn) == 6
         assert all(drawn)
