@@ -1,4 +1,4 @@
-# geovq: `make run` runs the pipeline, `make test` checks it. Both set up .venv on first use.
+# geovq: `make run` runs the pipeline, `make test` checks it. Each sets up .venv on first use.
 PYTHON ?= python3
 BIN := .venv/bin
 # As in stages/__init__.py, for the tests.
@@ -6,11 +6,14 @@ export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 2000
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lock clean
+.PHONY: run plots test lock clean
 
 run: .venv/ready  ## every stage, then the table of results
 	dvc repro
 	python -m geovq.report metrics/evaluate.json
+
+plots: .venv/ready  ## DVC's page of plots, readable offline; REVISIONS="HEAD~1 HEAD" compares
+	python -m stages.plots $(REVISIONS)
 
 test: .venv/ready  ## style, types, tests
 	ruff check .

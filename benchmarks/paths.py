@@ -18,8 +18,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy import sparse
-from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from benchmarks.latent_spaces import (
@@ -32,9 +30,9 @@ from benchmarks.latent_spaces import (
     publish,
 )
 from benchmarks.paths_page import KINDS, METHODS, Results, draw_confidence, draw_strips, page
-from geovq.graph import Geometry, build_graph, smooth
 from geovq.models import VAE, Classifier
-from geovq.neighbors import distinct_rows, nearest_neighbors
+from geovq.neighbors import nearest_neighbors
+from geovq.paths import PointGraph, resample
 from geovq.store import load_npz, save_json, save_npz
 from geovq.training import in_batches
 
@@ -56,59 +54,6 @@ def draw_pairs(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
         if a != b:
             kinds[int(labels[a] == labels[b])].append((a, b))
     return np.array([pair for pairs in kinds for pair in pairs[:count]])
-
-
-def shortest_paths(
-    points: np.ndarray, starts: np.ndarray, ends: np.ndarray, smoothing: int, power: float
-) -> list[np.ndarray]:
-    """Shortest ways from starts to ends along the k-NN graph of points.
-
-    The first and the last step are edges to and from nearest neighbours.
-
-    Parameters
-    ----------
-    points : ndarray of shape (N, D)
-    starts, ends : ndarray of shape (M, D)
-    smoothing, power
-        Of the edges, as in `GeodesicKMeans`.
-
-    Returns
-    -------
-    list of M ndarrays of shape (L, D)
-        Both ends included.
-    """
-    nodes = points[distinct_rows(points)[0]].astype(np.float64)
-    geometry = Geometry(nodes, min(NEIGHBORS, len(nodes) - 1), nodes, power=power)
-    geometry = smooth(geometry, smoothing) if smoothing else geometry
-    inner = build_graph(geometry).matrix.tocoo()
-    # Nothing leads to a start nor away from an end, so no path can pass through those of another.
-    n, m = len(nodes), len(starts)
-    (first, first_steps), (last, last_steps) = (geometry.attach(x) for x in (starts, ends))
-    own = np.arange(m).repeat(first.shape[1])
-    edges = [
-        (inner.row, inner.col, inner.data),
-        (n + own, first.ravel(), first_steps.ravel()),
-        (last.ravel(), n + m + own, last_steps.ravel()),
-    ]
-    rows, columns, lengths = (np.concatenate(part) for part in zip(*edges, strict=True))
-    size = (n + 2 * m, n + 2 * m)
-    graph = sparse.csr_matrix((lengths, (rows, columns)), size)
-    places = np.concatenate([nodes, starts, ends])
-    paths = []
-    for i in range(m):  # one at a time: predecessors of all would fill the memory
-        _, (before,) = dijkstra(graph, directed=True, indices=[n + i], return_predecessors=True)
-        path = [n + m + i]
-        while path[-1] != n + i:
-            path.append(before[path[-1]])
-        paths.append(places[path[::-1]])
-    return paths
-
-
-def resample(path: np.ndarray, count: int) -> np.ndarray:
-    """Points at equal distances along a polyline (L, D), its ends included; (count, D)."""
-    along = np.append(0, np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1)))
-    at = np.linspace(0, along[-1], count)
-    return np.column_stack([np.interp(at, along, column) for column in path.T])
 
 
 def score(frames: np.ndarray, train: np.ndarray, vae: VAE, classifier: Classifier) -> Arrays:
@@ -146,7 +91,8 @@ def run(study: Study, seed: int, count: int) -> Arrays:
     starts, ends = test[draw_pairs(study.labels["test"], count).T]
     ways = {METHODS[0]: list(np.stack([starts, ends], axis=1))}
     for method, (smoothing, power) in EDGES.items():
-        ways[method] = shortest_paths(train, starts, ends, smoothing, power)
+        graph = PointGraph.of(train, NEIGHBORS, smoothing, power)
+        ways[method] = graph.shortest_paths(starts, ends)
     each = [
         score(np.array([resample(way, FRAMES) for way in ways[method]]), train, vae, classifier)
         for method in METHODS

@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-__all__ = ["codebooks", "curves", "embed", "image_rows", "latent_map", "usage"]
+from geovq.report import NAMES
+
+__all__ = ["codebooks", "curves", "embed", "image_rows", "latent_map", "training_panels", "usage"]
 
 # Okabe & Ito's colours, told apart with any colour vision.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -145,6 +147,32 @@ def _rainbow(hues: np.ndarray) -> np.ndarray:
 
     values = np.where(np.arange(len(hues)) % 2, 0.65, 0.9)
     return hsv_to_rgb(np.stack([hues, np.full(len(hues), 0.85), values], axis=1))
+
+
+def training_panels(
+    tables: Mapping[str, np.ndarray],
+) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Panels for `curves`: the VAE, the VQ-VAE, and all priors in one.
+
+    Parameters
+    ----------
+    tables : mapping of str to ndarray of shape (S, 3)
+        `train_vae`, `train_vqvae`, and `train_ar_NAME` for each tokeniser: columns step, training
+        loss, validation loss, in nats per image.
+    """
+
+    def both(table: np.ndarray, *names: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        step, *losses = table.T
+        return {name: (step, loss) for name, loss in zip(names, losses, strict=True)}
+
+    priors = {n.removeprefix("train_ar_"): t for n, t in tables.items() if "train_ar_" in n}
+    return {
+        NAMES["vae"]: both(tables["train_vae"], "train", "validation"),
+        NAMES["vqvae"]: both(
+            tables["train_vqvae"], "train, codebook terms too", "validation, bce alone"
+        ),
+        "priors, validation": {NAMES[n]: (t[:, 0], t[:, 2]) for n, t in priors.items()},
+    }
 
 
 def curves(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> Figure:

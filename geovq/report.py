@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-__all__ = ["NAMES", "constants", "findings", "remarks", "results_page", "summary", "table"]
+__all__ = ["NAMES", "cells", "constants", "findings", "remarks", "results_page", "summary", "table"]
 
 NAMES = {
     "vae": "VAE (continuous)",
@@ -58,6 +58,19 @@ def _cell(row: Mapping[str, Any], key: str, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
+def cells(scores: Scores) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows of the table, a row's first cell being its name; empty where unknown."""
+    rows = []
+    for model, name in NAMES.items():
+        # The VAE's KL is its code length; samples come from its own prior.
+        own = {"code_length": "kl", "frechet_samples": "frechet_prior"} if model == "vae" else {}
+        row = scores[model]
+        rows.append(
+            [name, *(_cell(row, own.get(key, key), form) for key, (_, form) in COLUMNS.items())]
+        )
+    return ["", *(title for title, _ in COLUMNS.values())], rows
+
+
 def table(scores: Scores, style: str = "simple") -> str:
     """Rows of `metrics/evaluate.json` side by side.
 
@@ -68,15 +81,7 @@ def table(scores: Scores, style: str = "simple") -> str:
     style : str
         A table format of tabulate: 'simple' for a terminal, 'github' for Markdown.
     """
-    rows = []
-    for model, name in NAMES.items():
-        # The VAE's KL is its code length; samples come from its own prior.
-        own = {"code_length": "kl", "frechet_samples": "frechet_prior"} if model == "vae" else {}
-        row = scores[model]
-        rows.append(
-            [name, *(_cell(row, own.get(key, key), form) for key, (_, form) in COLUMNS.items())]
-        )
-    headers = ["", *(title for title, _ in COLUMNS.values())]
+    headers, rows = cells(scores)
     align = ["left", *["right"] * len(COLUMNS)]
     return tabulate(rows, headers, tablefmt=style, disable_numparse=True, colalign=align)
 
@@ -220,6 +225,7 @@ def main(path: str) -> None:
     for remark in remarks(scores):
         print(f"\nwarning: {remark}")
     print(f"\nfigures:  {path}\npictures: {Path('plots/images').resolve()}")
+    print(f"page:     {Path('plots/report.html').resolve().as_uri()}")
 
 
 if __name__ == "__main__":

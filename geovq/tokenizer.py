@@ -26,7 +26,11 @@ class Tokenizer(Protocol):
         """Pixels (N, H, W) in [0, 1] → tokens (N, T), int64."""
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (N, T) → Bernoulli logits (N, H, W)."""
+        """Tokens (N, t) of the first t ≤ T positions → Bernoulli logits (N, H, W).
+
+        Positions that are left out add nothing to the latent; with a grid, their cells hold the
+        mean of the codes.
+        """
 
     def prototypes(self) -> Tensor:
         """Logits (K, H, W) of the first position's codes.
@@ -87,7 +91,7 @@ class PostHocTokenizer:
 
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (N, T) → Bernoulli logits (N, H, W)."""
+        """Tokens (N, t) → Bernoulli logits (N, H, W), as in `Tokenizer`."""
         return self.code_decoder.decode(tokens)
 
     @torch.no_grad()

@@ -1,7 +1,5 @@
 """Everything → the results table and the pictures."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +8,7 @@ from geovq import figures
 from geovq.data import Images
 from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
 from geovq.evaluation.distortion import bce
+from geovq.evaluation.examples import SHOWN, reconstructions, samples, spread
 from geovq.models import VAE, Classifier, Prior
 from geovq.params import Params
 from geovq.report import NAMES, remarks
@@ -31,7 +30,6 @@ from stages.common import (
     run,
 )
 
-SHOWN = 12  # images a row
 MAPPED = 2000  # points of the latent map
 
 
@@ -78,47 +76,18 @@ def main(params: Params) -> None:
         print(f"warning: {remark}")
 
     shown = {name: torch.from_numpy(tokens[name]["test"]) for name in TOKENIZERS}
-    draw_reconstructions(vae, tokenizers, shown, test)
-    draw_samples(vae, tokenizers, priors, params)
+    few = spread(len(test))
+    some = {name: codes[few] for name, codes in shown.items()}
+    rows = {
+        "reconstructions": reconstructions(vae, tokenizers, some, test[few]),
+        "samples": samples(vae, tokenizers, priors, params.evaluate.temperatures, params.seed),
+    }
+    for picture, images_of in rows.items():
+        save_figure(PICTURES / f"{picture}.png", figures.image_rows(images_of, SHOWN))
     draw_codes(tokenizers, shown)
     draw_map(shown, labels, params.seed)
     draw_curves()
     save_json(METRICS / "evaluate.json", scores)
-
-
-def pixels(decode: Callable[[Tensor], Tensor], codes: Tensor) -> np.ndarray:
-    """Expected pixels (N, H, W) of tokens or latents."""
-    return in_batches(lambda batch: decode(batch).sigmoid(), codes)[0].numpy()
-
-
-def draw_reconstructions(
-    vae: VAE, tokenizers: dict[str, Tokenizer], codes: dict[str, Tensor], test: Tensor
-) -> None:
-    few = torch.linspace(0, len(test) - 1, SHOWN).long()
-    rows = {
-        "originals": test[few].numpy(),
-        f"{NAMES['vae']}: decoded posterior means": pixels(
-            lambda batch: vae.decode(vae.encode(batch)[0]), test[few]
-        ),
-    }
-    for name, tokenizer in tokenizers.items():
-        rows[NAMES[name]] = pixels(tokenizer.decode, codes[name][few])
-    save_figure(PICTURES / "reconstructions.png", figures.image_rows(rows, SHOWN))
-
-
-def draw_samples(
-    vae: VAE, tokenizers: dict[str, Tokenizer], priors: dict[str, Prior], params: Params
-) -> None:
-    device = best_device()
-    generator = torch.Generator(device).manual_seed(params.seed)
-    latents = torch.randn(SHOWN, vae.latent_dim, generator=generator, device=device)
-    rows = {f"{NAMES['vae']}: its standard normal prior": pixels(vae.decode, latents)}
-    for name, tokenizer in tokenizers.items():
-        for temperature in params.evaluate.temperatures:
-            drawn = priors[name].sample(SHOWN, temperature=temperature, generator=generator)
-            title = f"{NAMES[name]}: autoregressive prior, temperature {temperature:g}"
-            rows[title] = pixels(tokenizer.decode, drawn)
-    save_figure(PICTURES / "samples.png", figures.image_rows(rows, SHOWN))
 
 
 def draw_codes(tokenizers: dict[str, Tokenizer], codes: dict[str, Tensor]) -> None:
@@ -154,22 +123,7 @@ def draw_curves() -> None:
             np.savetxt(
                 partial, table, "%.6g", delimiter=",", header="step,train,validation", comments=""
             )
-    panels = {
-        NAMES["vae"]: both(tables["train_vae"]),
-        NAMES["vqvae"]: {
-            {"train": "train, codebook terms too", "validation": "validation, bce alone"}[curve]: xy
-            for curve, xy in both(tables["train_vqvae"]).items()
-        },
-        "priors, validation": {
-            NAMES[name]: both(tables[f"train_ar_{name}"])["validation"] for name in TOKENIZERS
-        },
-    }
-    save_figure(PICTURES / "training_curves.png", figures.curves(panels))
-
-
-def both(table: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    step, train, validation = table.T
-    return {"train": (step, train), "validation": (step, validation)}
+    save_figure(PICTURES / "training_curves.png", figures.curves(figures.training_panels(tables)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Small data that every test file shares."""
 
 import os
+import shutil
+from contextlib import contextmanager
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -31,3 +33,36 @@ def latents(rng):
 @pytest.fixture(autouse=True)
 def _same_start():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def open_page():
+    """Open a file in a headless Chromium without a network; skips where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
+        pytest.skip("no chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium)
+
+        @contextmanager
+        def opened(path, width=1280, scheme="light"):
+            viewport = {"width": width, "height": 900}
+            context = browser.new_context(viewport=viewport, color_scheme=scheme, offline=True)
+            page = context.new_page()
+            # Whatever goes wrong, and whatever the page asks for besides itself.
+            page.troubles, page.asked = [], []
+            page.on("pageerror", lambda error: page.troubles.append(str(error)))
+            page.on(
+                "console",
+                lambda said: said.type == "error" and page.troubles.append(said.text),
+            )
+            page.on("request", lambda request: page.asked.append(request.url))
+            page.goto(path.as_uri())
+            yield page
+            context.close()
+
+        yield opened
+        browser.close()

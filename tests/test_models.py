@@ -4,10 +4,11 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from geovq.errors import InputError
-from geovq.models import VAE, VQVAE, Classifier, Prior
+from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
 from geovq.models.networks import decoder, encoder
 from geovq.models.vae import bernoulli_nll, gaussian_kl
 
@@ -143,6 +144,34 @@ def test_vqvae_round_trip(images, layout):
     assert tokens.dtype == torch.int64
     quantized = model.quantize(model.encoder(images))[1]
     torch.testing.assert_close(model.decode(tokens), model.decoder(quantized))
+
+
+@pytest.mark.parametrize("layout", ["residual", "product", "grid"])
+@pytest.mark.parametrize("kind", ["vqvae", "posthoc"])
+def test_the_first_tokens_decode_alone(layout, kind):
+    """What is left out adds nothing; in a grid it is the mean code."""
+    grid = layout == "grid"
+    model = vqvae(vocabulary=(5, 5, 5), layout=layout).eval()
+    if kind == "posthoc":
+        model = CodeDecoder((8, 12), 6, [16], (5, 5, 5), grid=grid).eval()
+        for codebook in model.codebooks:
+            torch.nn.init.normal_(codebook)
+    tokens = torch.randint(5, (40, 3))
+    wide = [c.detach() for c in model.codebooks]  # what each code adds to the whole latent, (5, 6)
+    if grid:
+        wide = [F.pad(wide[0], (2 * t, 4 - 2 * t)) for t in range(3)]
+    elif kind == "vqvae" and layout == "product":
+        wide = [F.pad(c, (2 * t, 4 - 2 * t)) for t, c in enumerate(wide)]
+    for count in (1, 2, 3):
+        parts = [wide[t][tokens[:, t]] for t in range(count)]
+        parts += [wide[t].mean(0).expand(40, 6) for t in range(count, 3) if grid]
+        expected = model.decoder(torch.stack(parts).sum(0))
+        torch.testing.assert_close(model.decode(tokens[:, :count]), expected)
+    if not grid:
+        torch.testing.assert_close(model.decode(torch.arange(5)[:, None]), model.prototypes())
+    for wrong in (tokens[:, :0], tokens[:, [0, 0, 0, 0]]):
+        with pytest.raises(InputError, match=r"tokens of shape .*; allowed: \(N, 1\) to \(N, 3\)"):
+            model.decode(wrong)
 
 
 def test_vqvae_losses_are_sums_over_dimensions(images):

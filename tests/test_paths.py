@@ -1,4 +1,4 @@
-"""The study of decoded paths: ways that start and end where they should, and their frames."""
+"""Ways through a point cloud start and end where they should; the study of what they decode to."""
 
 import json
 
@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_circles
 
-from benchmarks.paths import FRAMES, draw_pairs, main, resample, shortest_paths
+from benchmarks.paths import FRAMES, draw_pairs, main
 from benchmarks.paths_page import KINDS, METHODS
 from geovq import GeodesicKMeans
+from geovq.errors import InputError
+from geovq.paths import PointGraph, resample
 
 pytestmark = pytest.mark.filterwarnings("ignore:the 10-NN graph had")
 
@@ -35,9 +37,8 @@ def test_frames_are_equally_far_apart(rng):
 def test_in_a_convex_body_geodesics_are_nearly_straight(rng):
     points = rng.random((4000, 2))
     starts, ends = np.array([[0.1, 0.1], [0.2, 0.8]]), np.array([[0.9, 0.8], [0.7, 0.3]])
-    for start, end, path in zip(
-        starts, ends, shortest_paths(points, starts, ends, 0, 1.0), strict=True
-    ):
+    paths = PointGraph.of(points, 10).shortest_paths(starts, ends)
+    for start, end, path in zip(starts, ends, paths, strict=True):
         np.testing.assert_array_equal(path[[0, -1]], [start, end])
         straight = np.linalg.norm(end - start)
         assert straight <= length(path) < 1.1 * straight
@@ -49,7 +50,7 @@ def test_around_a_hole_geodesics_keep_to_the_points():
     points, ring = make_circles(2000, factor=0.3, noise=0.02, random_state=0)
     points = points[ring == 0]
     starts, ends = np.array([[1.0, 0.05]]), np.array([[-1.0, 0.05]])
-    (path,) = shortest_paths(points, starts, ends, 0, 1.0)
+    (path,) = PointGraph.of(points, 10).shortest_paths(starts, ends)
     assert np.linalg.norm(path, axis=1).min() > 0.9
     assert length(path) == pytest.approx(np.pi, rel=0.1)
 
@@ -59,12 +60,33 @@ def test_paths_between_training_points_are_those_of_the_estimator(rng, smoothing
     points = rng.standard_normal((400, 3))
     options = {"smoothing": smoothing, "edge_power": power, "random_state": 0}
     fitted = GeodesicKMeans(4, **options).fit(points)
+    graph = PointGraph.of(points, 10, smoothing, power)
     for a, b in ((0, 1), (7, 300)):
-        (path,) = shortest_paths(points, points[[a]], points[[b]], smoothing, power)
+        (path,) = graph.shortest_paths(points[[a]], points[[b]])
         rows = fitted.path(a, b)
         # A start that is a training point may step to it first, which costs nothing.
         distinct = path[np.append(True, np.diff(path, axis=0).any(1))]
         np.testing.assert_allclose(distinct, points[rows])
+
+
+def test_shared_edges_are_counted_once_and_copies_of_a_point_are_one_node(rng):
+    points = rng.standard_normal((60, 3))
+    cloud = np.concatenate([points, points[:20]])
+    codes = np.concatenate([rng.integers(5, size=60), rng.integers(5, size=20)])
+    graph = PointGraph.of(cloud, 4)
+    assert sorted(graph.rows) == list(range(60))
+    shared = graph.shared_edges(codes, 6)
+    expected = np.zeros((6, 6), int)
+    for i, j in zip(*graph.matrix.nonzero(), strict=True):
+        if i < j:
+            a, b = codes[graph.rows[[i, j]]]
+            expected[a, b] += 1
+            if a != b:
+                expected[b, a] += 1
+    np.testing.assert_array_equal(shared, expected)
+    assert np.triu(shared).sum() == graph.matrix.nnz / 2
+    with pytest.raises(InputError, match=r"codes from 0 to 4; allowed: 0 to count - 1 = 3"):
+        graph.shared_edges(codes, 4)
 
 
 def test_pairs_are_of_the_kinds_they_are_called(rng):

@@ -26,6 +26,7 @@ IN_ORDER = [
     "train_ar@euclidean",
     "train_ar@vqvae",
     "evaluate",
+    "report",
 ]
 EVERY_STAGE = set(IN_ORDER)
 PRIORS = {stage for stage in EVERY_STAGE if stage.startswith("train_ar")}
@@ -183,6 +184,34 @@ def test_pictures_are_there(copy):
     }
 
 
+def test_the_page_shows_the_run(copy, open_page):
+    path = copy.folder / "plots" / "report.html"
+    assert path.stat().st_size < 5_000_000
+    with open_page(path) as page:
+        page.wait_for_selector("html[data-ready]")
+        assert page.get_by_role("heading", level=1).inner_text() == "geovq on npz"
+        total = page.get_by_role("row", name="geodesic codes").first.inner_text().split("\t")[5]
+        assert total == f"{copy.scores()['geodesic']['total']:.1f}"
+        assert page.locator("#tiles button").count() == 8
+        assert page.locator("#steps figure").count() == 3 * (1 + 2)
+        assert page.locator("#paths figure").count() == 6
+        assert page.troubles == []
+
+
+def test_dvcs_plots_are_drawn_without_a_network(copy, open_page):
+    copy("python", "-m", "stages.plots")
+    with open_page(copy.folder / "dvc_plots" / "index.html") as page:
+        page.wait_for_selector("svg.marks .mark-line path")
+        charts = page.locator("svg.marks")
+        assert charts.count() == 3
+        assert "negative ELBO (nats per image)" in charts.first.text_content()
+        drawn = page.evaluate("[...document.images].map((image) => image.naturalWidth > 0)")
+        assert len(drawn) == 6
+        assert all(drawn)
+        assert not [url for url in page.asked if url.startswith("http")]
+        assert page.troubles == []
+
+
 def test_a_second_run_runs_nothing(copy):
     assert copy.repro() == set()
     assert "up to date" in copy("dvc", "status")
@@ -199,12 +228,12 @@ def test_the_same_run_elsewhere_has_the_same_bytes(copy, tmp_path):
 def test_only_what_a_change_invalidates_runs_again(copy):
     before = copy.lock()
     copy.change(train_ar={"hidden_dim": 9})
-    assert copy.repro() == PRIORS | {"evaluate"}
+    assert copy.repro() == PRIORS | {"evaluate", "report"}
     assert "train_ar.hidden_dim" in copy("dvc", "params", "diff")
     copy.change(train_ar={"hidden_dim": 8}, geodesic_quantize={"neighbors": 5})
     ran = copy.repro()
     assert {"geodesic_quantize", "refine@geodesic"} <= ran
-    assert "evaluate" in ran
+    assert {"evaluate", "report"} <= ran
     assert not ran & {"prepare", "train_vae", "train_vqvae", "train_classifier"}
     copy.change(geodesic_quantize={"neighbors": 10})
     copy.repro()  # out of the run cache

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from geovq.errors import InputError
 from geovq.models.networks import decoder
 from geovq.models.vae import VAE, bernoulli_nll
 
@@ -87,14 +88,20 @@ class CodeDecoder(nn.Module):
         return F.pad(self.codebooks[0], (position * width, (self.positions - 1 - position) * width))
 
     def latents(self, tokens: Tensor) -> Tensor:
-        """Tokens (N, T) → (N, D)."""
+        """Tokens (N, t) → (N, D), as `geovq.tokenizer.Tokenizer.decode` has it."""
+        absent = self.positions - tokens.shape[1]
+        if not 0 <= absent < self.positions:
+            raise InputError(
+                f"tokens of shape {tuple(tokens.shape)}; allowed: (N, 1) to (N, {self.positions})"
+            )
         if self.grid:
-            return self.codebooks[0][tokens].flatten(1)
-        parts = [vectors[tokens[:, t]] for t, vectors in enumerate(self.codebooks)]
-        return torch.stack(parts).sum(0)
+            cells = self.codebooks[0][tokens].flatten(1)
+            return torch.cat([cells, self.codebooks[0].mean(0).repeat(len(cells), absent)], 1)
+        used = self.codebooks[: tokens.shape[1]]
+        return torch.stack([vectors[tokens[:, t]] for t, vectors in enumerate(used)]).sum(0)
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (N, T) → logits (N, H, W)."""
+        """Tokens (N, t) → logits (N, H, W), as in `geovq.tokenizer.Tokenizer`."""
         return self.decoder(self.latents(tokens))
 
     @torch.no_grad()

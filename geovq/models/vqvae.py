@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from geovq.errors import InputError
 from geovq.models.networks import check_images, decoder, encoder
 from geovq.models.vae import bernoulli_nll
 
@@ -194,12 +195,21 @@ class VQVAE(nn.Module):
         return self.quantize(self.encoder(images))[0]
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (N, T) → logits (N, H, W)."""
+        """Tokens (N, t) → logits (N, H, W), as in `geovq.tokenizer.Tokenizer`."""
+        positions = len(self.vocabulary)
+        absent = positions - tokens.shape[1]
+        if not 0 <= absent < positions:
+            raise InputError(
+                f"tokens of shape {tuple(tokens.shape)}; allowed: (N, 1) to (N, {positions})"
+            )
         if self.grid:
-            return self.decoder(self.codebooks[0][tokens].flatten(1))
-        vectors = [codebook[tokens[:, t]] for t, codebook in enumerate(self.codebooks)]
+            cells = self.codebooks[0][tokens].flatten(1)
+            mean = self.codebooks[0].mean(0).repeat(len(cells), absent)
+            return self.decoder(torch.cat([cells, mean], 1))
+        used = self.codebooks[: tokens.shape[1]]
+        vectors = [codebook[tokens[:, t]] for t, codebook in enumerate(used)]
         latents = torch.stack(vectors).sum(0) if self.residual else torch.cat(vectors, 1)
-        return self.decoder(latents)
+        return self.decoder(F.pad(latents, (0, self.config["latent_dim"] - latents.shape[1])))
 
     @torch.no_grad()
     def prototypes(self) -> Tensor:

@@ -1,0 +1,9 @@
+"""The page of a run: one HTML file that carries its pictures, styles and script with it.
+
+`content` says what it shows, `explore` computes that, `render` writes it.
+"""
+
+from geovq.page.content import Codebook, Content, TokenSteps, Way
+from geovq.page.render import render
+
+__all__ = ["Codebook", "Content", "TokenSteps", "Way", "render"]

@@ -1,0 +1,94 @@
+"""Everything → the page of the run, one file to open in a browser."""
+
+import json
+
+import numpy as np
+import torch
+
+from geovq import figures
+from geovq.data import Images
+from geovq.evaluation.examples import reconstructions, samples, spread
+from geovq.models import VAE, Prior
+from geovq.page import Codebook, Content, render
+from geovq.page.explore import choose_pairs, decode_ways, token_by_token
+from geovq.params import Params
+from geovq.paths import PointGraph
+from geovq.quantizer import GeodesicQuantizer
+from geovq.store import load_module, load_npz, replacing
+from geovq.training import as_pixels, best_device
+from stages.common import (
+    CODEBOOKS,
+    IMAGES,
+    LATENTS,
+    METRICS,
+    MODELS,
+    PLOTS,
+    TOKENIZERS,
+    TOKENS,
+    load_tokenizer,
+    run,
+)
+
+
+def main(params: Params) -> None:
+    device = best_device()
+    images = Images.load(IMAGES).test
+    pixels = as_pixels(images.images)
+    latents = load_npz(LATENTS, "train_means", "test_means")
+    vae = load_module(MODELS / "vae.safetensors", VAE).to(device)
+    tokenizers = {name: load_tokenizer(name) for name in TOKENIZERS}
+    priors = {
+        name: load_module(MODELS / f"ar_{name}.safetensors", Prior).to(device)
+        for name in TOKENIZERS
+    }
+    tokens = {name: load_npz(TOKENS / f"{name}.npz", "train", "test") for name in TOKENIZERS}
+    test = {name: torch.from_numpy(splits["test"]) for name, splits in tokens.items()}
+    shown = spread(len(pixels))
+
+    # The graph of the geodesic codes, where the layout is residual and edges follow the latents.
+    settings = params.geodesic_quantize
+    scale = GeodesicQuantizer.load(CODEBOOKS / "geodesic.npz").scale_
+    graph = PointGraph.of(
+        latents["train_means"] * scale,
+        settings.neighbors,
+        settings.smoothing,
+        settings.edge_power,
+    )
+    books = {}
+    for name, tokenizer in tokenizers.items():
+        prototypes = tokenizer.prototypes().detach().sigmoid().cpu().numpy()
+        edges = graph.shared_edges(tokens[name]["train"][:, 0], len(prototypes))
+        books[name] = Codebook(prototypes, tokens[name]["test"][:, 0], edges)
+    pairs = choose_pairs(images.labels, len(pixels), params.seed)
+    some = {name: codes[shown] for name, codes in test.items()}
+    content = Content(
+        scores=json.loads((METRICS / "evaluate.json").read_text()),
+        test_images=images.images,
+        test_labels=images.labels,
+        reconstructions=reconstructions(vae, tokenizers, some, pixels[shown]),
+        samples=samples(vae, tokenizers, priors, params.evaluate.temperatures, params.seed),
+        shown=shown.numpy(),
+        codebooks=books,
+        steps={
+            name: token_by_token(tokenizer, test[name], pixels, shown)
+            for name, tokenizer in tokenizers.items()
+        },
+        ways=decode_ways(vae, graph, scale, latents["test_means"], pairs),
+        curves=figures.training_panels(curves()),
+        neighbors=settings.neighbors,
+    )
+    with replacing(PLOTS / "report.html") as partial:
+        partial.write_text(render(content), encoding="utf-8")
+
+
+def curves() -> dict[str, np.ndarray]:
+    """Training curves by stage: columns step, train, validation."""
+    names = ("train_vae", "train_vqvae", *(f"train_ar_{name}" for name in TOKENIZERS))
+    return {
+        name: np.loadtxt(PLOTS / "curves" / f"{name}.csv", delimiter=",", skiprows=1, ndmin=2)
+        for name in names
+    }
+
+
+if __name__ == "__main__":
+    run(main)
