@@ -33,14 +33,22 @@ def as_pixels(images: np.ndarray) -> Tensor:
 
 @torch.no_grad()
 def in_batches(
-    function: Callable[..., Tensor | tuple[Tensor, ...]], *tensors: Tensor, size: int = 1000
+    function: Callable[..., Tensor | tuple[Tensor, ...]],
+    *tensors: Tensor,
+    size: int = 1000,
+    title: str = "",
 ) -> list[Tensor]:
-    """Apply a function to row batches, without gradients, and join each of its results."""
+    """Apply a function to row batches, without gradients, and join each of its results.
+
+    With a title there is a progress bar.
+    """
     device = best_device()
     parts = []
-    for rows in zip(*(tensor.split(size) for tensor in tensors), strict=True):
-        result = function(*(row.to(device) for row in rows))
-        parts.append(result if isinstance(result, tuple) else (result,))
+    with tqdm(total=len(tensors[0]), desc=title, disable=not title) as bar:
+        for rows in zip(*(tensor.split(size) for tensor in tensors), strict=True):
+            result = function(*(row.to(device) for row in rows))
+            parts.append(result if isinstance(result, tuple) else (result,))
+            bar.update(len(rows[0]))
     return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]
 
 
