@@ -84,7 +84,7 @@ def save_folder(
     Parameters
     ----------
     folder : path-like
-        A folder of this name is replaced.
+        A folder of this name is replaced if it holds PNG files only.
     images : ndarray of shape (N, H, W), uint8
     names : sequence of str of length N, optional
         Numbers by default.
@@ -93,7 +93,7 @@ def save_folder(
 
     if names is None:
         names = [f"{i:0{len(str(len(images) - 1))}}" for i in range(len(images))]
-    with replacing(folder) as partial:
+    with replacing(folder, ["*.png"]) as partial:
         partial.mkdir()
         for name, image in tqdm(zip(names, images, strict=True), "writing", len(images)):
             # The last part only: a name out of a file must not lead elsewhere.

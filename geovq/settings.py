@@ -97,8 +97,8 @@ def settings(options: Mapping[str, Any], absent: Sequence[str] = ()) -> Settings
     except ValidationError as error:
         lines = explain(error, Settings)
     for name in options.keys() & SHORT.keys():  # mistakes by the name that was used
-        for place in SHORT[name]:
-            lines = [line.replace(place, name) for line in lines]
+        for full in SHORT[name]:
+            lines = [line.replace(full, name) for line in lines]
     raise InputError("; ".join(dict.fromkeys(lines)))
 
 

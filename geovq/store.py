@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zipfile import BadZipFile
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     Module = TypeVar("Module", bound=nn.Module)
 
 __all__ = [
+    "check_folder",
     "load_json",
     "load_module",
     "load_npz",
@@ -38,13 +40,40 @@ __all__ = [
 PathLike = str | os.PathLike[str]
 
 
-@contextmanager
-def replacing(path: PathLike) -> Iterator[Path]:
-    """Give a temporary path that takes the place of `path` when the block ends without error.
+def check_folder(path: PathLike, contents: Sequence[str]) -> None:
+    """Refuse to replace what is no folder of ours.
 
-    The block makes a file there or a folder.
+    Parameters
+    ----------
+    path : path-like
+    contents : sequence of str
+        Patterns of the names that our own folder would hold.
+
+    Raises
+    ------
+    InputError
+        `path` is a file, the current folder, or a folder that holds something else.
     """
     path = Path(path)
+    if path.resolve() == Path.cwd() or (path.exists() and not path.is_dir()):
+        raise InputError(f"{path}: allowed: a new folder")
+    for entry in sorted(path.iterdir()) if path.is_dir() else ():
+        if not any(fnmatch(entry.name, pattern) for pattern in contents):
+            raise InputError(
+                f"{path}: a folder that holds {entry.name}; allowed: a new folder, or one with "
+                f"nothing but {', '.join(contents)}, to be replaced"
+            )
+
+
+@contextmanager
+def replacing(path: PathLike, contents: Sequence[str] = ()) -> Iterator[Path]:
+    """Give a temporary path that takes the place of `path` when the block ends without error.
+
+    The block makes a file there, or with `contents`, as in `check_folder`, a folder.
+    """
+    path = Path(path)
+    if contents:
+        check_folder(path, contents)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         partial = Path(folder) / path.name

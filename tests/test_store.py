@@ -4,6 +4,7 @@ import pytest
 from geovq.errors import InputError
 from geovq.models import VAE, Classifier
 from geovq.store import (
+    check_folder,
     load_json,
     load_module,
     load_npz,
@@ -43,15 +44,32 @@ def test_nothing_is_half_written(tmp_path):
 
 def test_a_folder_takes_the_place_of_another_when_it_is_whole(tmp_path):
     path = tmp_path / "model"
-    for name in ("first", "second"):
-        with replacing(path) as partial:
+    for name in ("first.txt", "second.txt"):
+        with replacing(path, ["*.txt"]) as partial:
             partial.mkdir()
             (partial / name).write_text(name)
-    assert [file.name for file in path.iterdir()] == ["second"]
-    with pytest.raises(RuntimeError), replacing(path) as partial:  # noqa: PT012
-        partial.mkdir()
-        raise RuntimeError
-    assert [file.name for file in tmp_path.rglob("*")] == ["model", "second"]
+    assert [file.name for file in path.iterdir()] == ["second.txt"]
+
+    def fail():
+        with replacing(path, ["*.txt"]) as partial:
+            partial.mkdir()
+            raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        fail()
+    assert {file.name for file in tmp_path.rglob("*")} == {"model", "second.txt"}
+
+
+def test_no_folder_is_replaced_that_holds_anything_else(tmp_path, monkeypatch):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match=r"a folder that holds thesis\.tex; allowed: a new folder"):
+        check_folder(tmp_path, ["*.txt", "*.png"])
+    with pytest.raises(InputError, match=r"thesis\.tex: allowed: a new folder"):
+        check_folder(tmp_path / "thesis.tex", ["*"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="allowed: a new folder"):
+        check_folder(".", ["*"])
+    check_folder(tmp_path / "new", [])
 
 
 def test_json_that_is_none_is_named(tmp_path):
