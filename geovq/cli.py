@@ -52,7 +52,6 @@ def _fail(message: str, status: int) -> NoReturn:
 
 
 @click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="geovq")
 def main() -> None:
     r"""Discrete codes for images or latents: fit a model once, then encode, decode and sample.
 
@@ -84,11 +83,16 @@ def of(section: type[Section], name: str, text: str, default: str = "") -> Calla
 @of(GeodesicQuantize, "codes", "K, codes at each position.")
 @of(GeodesicQuantize, "tokens", "T, positions: T·log2 K bits an image.")
 @of(GeodesicQuantize, "first_codes", "Codes of the first position.", "as --codes")
-@of(GeodesicQuantize, "layout", "Of the positions.")
+@of(
+    GeodesicQuantize,
+    "layout",
+    "Levels, each quantising what is left; chunks of the latent; or cells of a convolutional VAE "
+    "(-S train_vae.architecture=conv).",
+)
 @of(GeodesicQuantize, "neighbors", "k of the graph and of the vote.")
 @of(GeodesicQuantize, "metric", "Length of an edge; euclidean for latents without variances.")
 @of(GeodesicQuantize, "smoothing", "Times that latents are averaged before edges are measured.")
-@of(GeodesicQuantize, "edge_power", "Above 1 paths follow the density.")
+@of(GeodesicQuantize, "edge_power", "Above 1, paths follow the density.")
 @of(TrainVAE, "latent_dim", "D, latents of the VAE.")
 @click.option(
     "--steps",
