@@ -10,13 +10,16 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
 
 from geovq._threads import sleep_when_idle
 from geovq.errors import InputError
 from geovq.params import GeodesicQuantize, Section, TrainAR, TrainVAE
+
+if TYPE_CHECKING:
+    from geovq.codec import Codec
 
 __all__ = ["main"]
 
@@ -53,7 +56,7 @@ def _fail(message: str, status: int) -> NoReturn:
 
 @click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    r"""Discrete codes for images or latents: fit a model once, then encode, decode and sample.
+    """Discrete codes for images or latents: fit a model once, then encode, decode and sample.
 
     \b
     Example, from a folder of grey pictures of one size:
@@ -123,7 +126,7 @@ def fit(
     force: bool,
     **options: Any,
 ) -> None:
-    r"""Fit a model to INPUT and write it to the folder MODEL.
+    """Fit a model to INPUT and write it to the folder MODEL.
 
     INPUT is a folder of grey pictures of one size (PNG or JPEG), or an .npz file: with `images`
     (N, H, W), uint8 or floats in [0, 1]; or with `means` (N, D) and, if there are any,
@@ -136,7 +139,7 @@ def fit(
       geovq fit digits model --codes 16 --tokens 3 -S train_ar.cell=lstm
     """
     from geovq._cli_files import check_target, read, setting
-    from geovq.codec import FILES, Codec
+    from geovq.model_files import FILES
 
     check_target(model, force, FILES)
     arrays = read(source)
@@ -144,6 +147,8 @@ def fit(
     chosen |= dict(setting(change) for change in changes)
     chosen |= {} if refine else {"refine": None}
     chosen |= {} if prior else {"train_ar": None}
+    from geovq.codec import Codec  # late, for it takes long
+
     if "images" in arrays:
         codec = Codec.fit(arrays["images"], **chosen)
     else:
@@ -158,7 +163,7 @@ def fit(
 @click.argument("target", metavar="TOKENS", type=PATH)
 @force
 def encode(model: Path, source: Path, target: Path, force: bool) -> None:
-    r"""Encode INPUT and write its tokens to the file TOKENS.
+    """Encode INPUT and write its tokens to the file TOKENS.
 
     INPUT is what `geovq fit` takes. TOKENS is an .npz file with `tokens` (N, T), integers,
     `vocabulary` (T,), the number of codes at each position, and `names` (N,) of the pictures.
@@ -168,11 +173,10 @@ def encode(model: Path, source: Path, target: Path, force: bool) -> None:
       geovq encode model digits tokens.npz
     """
     from geovq._cli_files import check_target, read
-    from geovq.codec import Codec
     from geovq.store import save_npz
 
     check_target(target, force)
-    arrays, codec = read(source), Codec.load(model)
+    arrays, codec = read(source), load(model)
     if "images" in arrays:
         tokens = codec.encode(arrays["images"], progress=True)
     else:
@@ -187,7 +191,7 @@ def encode(model: Path, source: Path, target: Path, force: bool) -> None:
 @click.argument("target", metavar="OUTPUT", type=PATH)
 @force
 def decode(model: Path, source: Path, target: Path, force: bool) -> None:
-    r"""Decode the file TOKENS and write OUTPUT.
+    """Decode the file TOKENS and write OUTPUT.
 
     OUTPUT is a folder of PNG files, called as the pictures that were encoded; or an .npz file with
     `images` (N, H, W), uint8, beside the tokens. A model that knows no images writes an .npz file
@@ -198,11 +202,10 @@ def decode(model: Path, source: Path, target: Path, force: bool) -> None:
       geovq decode model tokens.npz decoded
     """
     from geovq._cli_files import check_output, write
-    from geovq.codec import Codec
     from geovq.store import load_npz
 
     check_output(target, force)
-    arrays, codec = load_npz(source, "tokens", "vocabulary"), Codec.load(model)
+    arrays, codec = load_npz(source, "tokens", "vocabulary"), load(model)
     if tuple(arrays["vocabulary"]) != codec.quantizer.vocabulary:
         raise InputError(
             f"{source}: vocabulary {arrays['vocabulary'].tolist()}; "
@@ -221,19 +224,18 @@ def decode(model: Path, source: Path, target: Path, force: bool) -> None:
 def sample(
     model: Path, target: Path, count: int, temperature: float, seed: int, force: bool
 ) -> None:
-    r"""Draw new tokens from the prior of MODEL, decode them and write OUTPUT.
+    """Sample the prior of MODEL and write OUTPUT.
 
-    OUTPUT is as that of `geovq decode`.
+    New tokens are drawn and decoded. OUTPUT is as that of `geovq decode`.
 
     \b
     Example:
       geovq sample model samples -n 64 --temperature 0.85
     """
     from geovq._cli_files import check_output, write
-    from geovq.codec import Codec
 
     check_output(target, force)
-    codec = Codec.load(model)
+    codec = load(model)
     write(target, codec, codec.sample(count, temperature=temperature, seed=seed))
 
 
@@ -241,16 +243,20 @@ def sample(
 @click.argument("path", metavar="MODEL_OR_TOKENS", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="All there is, for other programs.")
 def info(path: Path, as_json: bool) -> None:
-    r"""Say what a model or a file of tokens holds, and how good the model was when it was fitted.
+    """Say what a model or a file of tokens holds.
+
+    Figures of a model were measured when it was fitted, on the images that were held out;
+    docs/own_data.md explains them.
 
     \b
     Example:
       geovq info model
     """
-    from geovq.store import load_json, load_npz
+    from geovq.model_files import load_info
+    from geovq.store import load_npz
 
     if path.is_dir():
-        found = load_json(path / "info.json")
+        found = load_info(path)
     else:
         from geovq.evaluation.rate import bits_per_image, codes_used, perplexity
 
@@ -267,6 +273,13 @@ def info(path: Path, as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
     else:
         show(found)
+
+
+def load(model: Path) -> Codec:
+    """Load a model; last, for the import takes longer than all that can go wrong before."""
+    from geovq.codec import Codec
+
+    return Codec.load(model)
 
 
 def show(found: dict[str, Any]) -> None:

@@ -13,21 +13,15 @@ from numpy.typing import ArrayLike
 from geovq.data import as_8_bit
 from geovq.errors import InputError
 from geovq.fitting import fit_images, fit_latents, ready
+from geovq.model_files import CODEBOOK, DECODER, FILES, INFO, PRIOR, WEIGHTS, load_info
 from geovq.models import VAE, CodeDecoder, Prior
 from geovq.quantizer import GeodesicQuantizer
 from geovq.settings import settings
-from geovq.store import load_json, load_module, replacing, save_json, save_module
+from geovq.store import load_module, replacing, save_json, save_module
 from geovq.tokenizer import Autoencoder, PostHocTokenizer
 from geovq.training import as_pixels, best_device, in_batches
 
-__all__ = ["CODEBOOK", "DECODER", "FILES", "INFO", "PRIOR", "WEIGHTS", "Codec"]
-
-WEIGHTS = "vae.safetensors"
-CODEBOOK = "codebook.npz"
-DECODER = "decoder.safetensors"
-PRIOR = "prior.safetensors"
-INFO = "info.json"
-FILES = (WEIGHTS, CODEBOOK, DECODER, PRIOR, INFO)
+__all__ = ["Codec"]
 
 
 class Codec:
@@ -198,9 +192,7 @@ class Codec:
             A file is absent or not whole.
         """
         folder, device = Path(folder), best_device()
-        info = load_json(folder / INFO)
-        if not isinstance(info, dict) or not {"vae", "refined", "prior"} <= info.keys():
-            raise InputError(f"{folder / INFO}: not of a model that geovq fitted")
+        info = load_info(folder)
         quantizer = GeodesicQuantizer.load(folder / CODEBOOK)
         tokenizer = prior = model = None
         if info["prior"]:

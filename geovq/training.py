@@ -134,6 +134,7 @@ def fit(
             if score < mark - budget.tolerance * abs(score):
                 mark, mark_step = score, step
             elif step - mark_step >= budget.patience:
+                bar.total = step  # done, and the bar says so
                 break
     model.load_state_dict(best_state)
     model.eval()

@@ -10,9 +10,9 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from geovq import Codec, GeodesicQuantizer
-from geovq.codec import FILES
 from geovq.errors import InputError
 from geovq.evaluation.distortion import bce
+from geovq.model_files import FILES
 from geovq.store import save_npz
 
 SMALL = {"codes": 8, "tokens": 2, "steps": 20, "latent_dim": 4, "train_vae": {"hidden": [16]}}
