@@ -3,12 +3,17 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from geovq.codec import Codec
     from geovq.geodesic_kmeans import GeodesicKMeans
     from geovq.quantizer import GeodesicQuantizer
 
-__all__ = ["GeodesicKMeans", "GeodesicQuantizer"]
+__all__ = ["Codec", "GeodesicKMeans", "GeodesicQuantizer"]
 
-_HOMES = {"GeodesicKMeans": "geovq.geodesic_kmeans", "GeodesicQuantizer": "geovq.quantizer"}
+_HOMES = {
+    "Codec": "geovq.codec",
+    "GeodesicKMeans": "geovq.geodesic_kmeans",
+    "GeodesicQuantizer": "geovq.quantizer",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -11,7 +11,7 @@ import numpy as np
 from geovq.errors import InputError
 from geovq.store import load_npz
 
-__all__ = ["Images", "Split", "load_images"]
+__all__ = ["Images", "Split", "as_8_bit", "held_out", "load_images"]
 
 SIDE = 28
 TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
@@ -126,28 +126,53 @@ def load_images(
 
 def _divide(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
     """Cut off a stratified fraction; copies of one image fall on the same side."""
+    inside = held_out(split.images, fraction, seed, split.labels)
+    return split[~inside], split[inside]
+
+
+def held_out(
+    items: np.ndarray, fraction: float, seed: int, labels: np.ndarray | None = None
+) -> np.ndarray:
+    """Choose a fraction of the rows, stratified by label where there are labels.
+
+    Parameters
+    ----------
+    items : ndarray of shape (N, ...)
+        Images or latents; copies of one are all chosen, or none.
+    fraction : float
+    seed : int
+    labels : ndarray of shape (N,), optional
+
+    Returns
+    -------
+    ndarray of shape (N,), bool
+
+    Raises
+    ------
+    InputError
+        Too few distinct rows to choose from.
+    """
     from sklearn.model_selection import train_test_split
 
-    rows = np.ascontiguousarray(split.images.reshape(len(split), -1))
+    rows = np.ascontiguousarray(items.reshape(len(items), -1))
     _, first, group = np.unique(
-        rows.view(f"V{rows.shape[1]}").ravel(), return_index=True, return_inverse=True
+        rows.view(f"V{rows.shape[1] * rows.itemsize}").ravel(),
+        return_index=True,
+        return_inverse=True,
     )
     strata = None
-    if split.labels is not None:
-        labels, index, counts = np.unique(
-            split.labels[first], return_inverse=True, return_counts=True
-        )
+    if labels is not None:
+        known, index, counts = np.unique(labels[first], return_inverse=True, return_counts=True)
         # Too rare to stand on both sides of every cut: drawn with the largest class.
         index[counts[index] < 2 / min(fraction, 1 - fraction)] = counts.argmax()
-        strata = labels[index]
+        strata = known[index]
     try:
         _, cut = train_test_split(
             np.arange(len(first)), test_size=fraction, stratify=strata, random_state=seed
         )
     except ValueError as error:
-        raise InputError(f"{len(first)} distinct images: too few to split ({error})") from None
-    inside = np.isin(group.ravel(), cut)
-    return split[~inside], split[inside]
+        raise InputError(f"{len(first)} distinct items: too few to split ({error})") from None
+    return np.isin(group.ravel(), cut)
 
 
 def _digits() -> Split:
@@ -178,12 +203,23 @@ def _torchvision(dataset: str, root: Path, train: bool) -> Split:
     return Split(found.data.numpy(), found.targets.numpy().astype(np.int64))
 
 
-def _npz(file: str | os.PathLike[str]) -> Split:
-    arrays = load_npz(file, "images")
-    images = arrays["images"]
-    where = f"{file}: images of shape {images.shape}, {images.dtype}"
+def as_8_bit(images: np.ndarray, name: str = "images") -> np.ndarray:
+    """Grey images as uint8; floats in [0, 1] are rounded to 8 bits.
+
+    Parameters
+    ----------
+    images : ndarray of shape (N, H, W), uint8 or float
+    name : str
+        For error messages.
+
+    Raises
+    ------
+    InputError
+        Another shape or type, sides below 8, or floats outside [0, 1].
+    """
+    where = f"{name} of shape {images.shape}, {images.dtype}"
     if images.ndim != 3 or min(images.shape) == 0 or min(images.shape[1:]) < 8:
-        raise InputError(f"{where}; allowed: (N, H, W) with H and W at least 8")
+        raise InputError(f"{where}; allowed: grey (N, H, W) with H and W at least 8")
     if np.issubdtype(images.dtype, np.floating):
         if not np.isfinite(images).all():
             raise InputError(f"{where}: {(~np.isfinite(images)).sum()} values are NaN or infinite")
@@ -192,9 +228,15 @@ def _npz(file: str | os.PathLike[str]) -> Split:
                 f"{where}: values in [{images.min():g}, {images.max():g}]; "
                 "allowed: floats in [0, 1], or uint8"
             )
-        images = np.rint(images * 255).astype(np.uint8)
-    elif images.dtype != np.uint8:
+        return np.rint(images * 255).astype(np.uint8)
+    if images.dtype != np.uint8:
         raise InputError(f"{where}; allowed: uint8, or floats in [0, 1]")
+    return images
+
+
+def _npz(file: str | os.PathLike[str]) -> Split:
+    arrays = load_npz(file, "images")
+    images = as_8_bit(arrays["images"], f"{file}: images")
     labels = arrays.get("labels")
     if labels is not None:
         if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):

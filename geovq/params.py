@@ -1,23 +1,38 @@
 """Typed parameters: `params.yaml` as frozen objects, every mistake named.
 
 One class a section, one section a stage. An unknown key, a wrong type or a value out of range
-raises `InputError` with the key's full name, its value, and what is allowed.
+raises `InputError` with the key's full name, its value, and what is allowed. Sections that the
+library needs without the pipeline have defaults; a parameter file still has to be complete.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from geovq.errors import InputError
 
-__all__ = ["Budget", "Params", "load_params"]
+__all__ = [
+    "Budget",
+    "GeodesicQuantize",
+    "Params",
+    "Refine",
+    "Section",
+    "TrainAR",
+    "TrainVAE",
+    "check_together",
+    "explain",
+    "load_params",
+]
 
 Count = Annotated[int, Field(ge=1)]
 Codes = Annotated[int, Field(ge=2)]
+Seed = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(gt=0, lt=0.5)]
 Layout = Literal["residual", "product", "grid"]
 
 
@@ -33,8 +48,8 @@ class Prepare(Section):
     dataset: Literal["digits", "mnist", "fashion_mnist", "kmnist", "npz"]
     root: str
     file: str | None
-    validation_fraction: Annotated[float, Field(gt=0, lt=0.5)]
-    test_fraction: Annotated[float, Field(gt=0, lt=0.5)]
+    validation_fraction: Fraction
+    test_fraction: Fraction
 
     @model_validator(mode="after")
     def _npz_needs_a_file(self) -> Prepare:
@@ -50,30 +65,32 @@ class Budget(Section):
     `tolerance` of itself; the best weights are kept whatever the tolerance.
     """
 
-    learning_rate: Annotated[float, Field(gt=0)]
-    schedule: Literal["cosine", "constant"]
-    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)] = 0.001
+    schedule: Literal["cosine", "constant"] = "cosine"
+    batch_size: Count = 128
     max_steps: Count
-    evaluate_every: Count
+    evaluate_every: Count = 100
     patience: Count
-    tolerance: Annotated[float, Field(ge=0)]
+    tolerance: Annotated[float, Field(ge=0)] = 0.001
 
 
 class TrainVAE(Budget):
     """The continuous VAE."""
 
-    latent_dim: Count
-    hidden: Annotated[list[Count], Field(min_length=1)]
-    architecture: Literal["mlp", "conv"]
+    latent_dim: Count = 20
+    hidden: Annotated[list[Count], Field(min_length=1)] = [512, 512]
+    architecture: Literal["mlp", "conv"] = "mlp"
+    max_steps: Count = 8000
+    patience: Count = 400
 
 
 class Codebooks(Section):
     """How many codes at each of the T positions of an image."""
 
-    codes: Codes
-    first_codes: Codes | None
-    tokens: Count
-    layout: Layout
+    codes: Codes = 64
+    first_codes: Codes | None = None
+    tokens: Count = 5
+    layout: Layout = "residual"
 
     @model_validator(mode="after")
     def _first_codes_is_residual(self) -> Codebooks:
@@ -94,11 +111,11 @@ class Codebooks(Section):
 class GeodesicQuantize(Codebooks):
     """The post-hoc quantiser and its Euclidean twin."""
 
-    neighbors: Count
-    metric: Literal["euclidean", "precision", "fisher", "pullback"]
-    smoothing: Annotated[int, Field(ge=0)]
-    edge_power: Annotated[float, Field(gt=0)]
-    assignment: Literal["vote", "geodesic"]
+    neighbors: Count = 10
+    metric: Literal["euclidean", "precision", "fisher", "pullback"] = "precision"
+    smoothing: Annotated[int, Field(ge=0)] = 0
+    edge_power: Annotated[float, Field(gt=0)] = 1.0
+    assignment: Literal["vote", "geodesic"] = "vote"
 
     @model_validator(mode="after")
     def _smoothing_needs_coordinates(self) -> GeodesicQuantize:
@@ -119,18 +136,28 @@ class GeodesicQuantize(Codebooks):
         return self
 
 
-class Refinement(Budget):
-    """A budget that may be nothing."""
+class RefineCodes(Budget):
+    """The code vectors; a budget that may be nothing."""
 
-    max_steps: Annotated[int, Field(ge=0)]
+    learning_rate: Annotated[float, Field(gt=0)] = 0.02
+    max_steps: Annotated[int, Field(ge=0)] = 1000
+    patience: Count = 300
+
+
+class RefineDecoder(Budget):
+    """The decoder; a budget that may be nothing."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 0.0005
+    max_steps: Annotated[int, Field(ge=0)] = 2000
+    patience: Count = 300
 
 
 class Refine(Section):
     """Better code vectors, a decoder tuned to them, and tokens chosen by what they decode to."""
 
-    codes: Refinement
-    decoder: Refinement
-    candidates: Annotated[int, Field(ge=0)]
+    codes: RefineCodes = RefineCodes()
+    decoder: RefineDecoder = RefineDecoder()
+    candidates: Annotated[int, Field(ge=0)] = 8
 
 
 class TrainVQVAE(Codebooks, Budget):
@@ -148,11 +175,14 @@ class TrainClassifier(Budget):
 class TrainAR(Budget):
     """The autoregressive prior over tokens."""
 
-    cell: Literal["gru", "lstm", "transformer"]
-    layers: Count
-    embed_dim: Count
-    hidden_dim: Count
-    context: Count
+    cell: Literal["gru", "lstm", "transformer"] = "gru"
+    layers: Count = 1
+    embed_dim: Count = 64
+    hidden_dim: Count = 128
+    context: Count = 32
+    max_steps: Count = 4000
+    evaluate_every: Count = 40
+    patience: Count = 400
 
 
 class Evaluate(Section):
@@ -164,7 +194,7 @@ class Evaluate(Section):
 class Params(Section):
     """The whole of `params.yaml`."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     prepare: Prepare
     train_vae: TrainVAE
     geodesic_quantize: GeodesicQuantize
@@ -176,22 +206,26 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Params:
-        for name, section in (
-            ("geodesic_quantize", self.geodesic_quantize),
-            ("train_vqvae", self.train_vqvae),
-        ):
-            if section.layout != "residual" and self.train_vae.latent_dim % section.tokens:
-                raise ValueError(
-                    f"{name}.tokens = {section.tokens}: the {section.layout} layout cuts "
-                    f"train_vae.latent_dim = {self.train_vae.latent_dim} into that many equal "
-                    "chunks; allowed: its divisors"
-                )
-            if section.tokens > self.train_ar.context:
-                raise ValueError(
-                    f"train_ar.context = {self.train_ar.context}: the prior reads a whole image; "
-                    f"allowed: at least {name}.tokens = {section.tokens}"
-                )
+        for name in ("geodesic_quantize", "train_vqvae"):
+            check_together(name, getattr(self, name), self.train_vae, self.train_ar)
         return self
+
+
+def check_together(
+    name: str, codebooks: Codebooks, vae: TrainVAE | None, prior: TrainAR | None
+) -> None:
+    """Raise `ValueError` where a section of codebooks does not suit the networks beside it."""
+    tokens, layout = codebooks.tokens, codebooks.layout
+    if vae is not None and layout != "residual" and vae.latent_dim % tokens:
+        raise ValueError(
+            f"{name}.tokens = {tokens}: the {layout} layout cuts train_vae.latent_dim = "
+            f"{vae.latent_dim} into that many equal chunks; allowed: its divisors"
+        )
+    if prior is not None and tokens > prior.context:
+        raise ValueError(
+            f"train_ar.context = {prior.context}: the prior reads a whole image; "
+            f"allowed: at least {name}.tokens = {tokens}"
+        )
 
 
 def load_params(path: str | os.PathLike[str]) -> Params:
@@ -220,23 +254,44 @@ def load_params(path: str | os.PathLike[str]) -> Params:
         raise InputError(f"{path}: no such file; run from the folder that holds it") from None
     except YAMLError as error:
         raise InputError(f"{path}: not YAML: {error}") from None
+    absent = [f"{key}: missing" for key in _missing(Params, tree)]
     try:
-        return Params.model_validate(tree)
+        params = Params.model_validate(tree)
     except ValidationError as error:
-        lines = "\n".join(f"  {_explain(dict(e))}" for e in error.errors())
-        raise InputError(f"{path}:\n{lines}") from None
+        absent += [line for line in explain(error, Params) if not line.endswith(": missing")]
+        raise InputError("\n  ".join([f"{path}:", *absent])) from None
+    if absent:
+        raise InputError("\n  ".join([f"{path}:", *absent]))
+    return params
 
 
-def _explain(error: dict[str, Any]) -> str:
+def _missing(section: type[Section], tree: Any, prefix: str = "") -> Iterator[str]:
+    """Full names of the keys that a tree leaves to their defaults."""
+    if not isinstance(tree, dict):
+        return
+    for name, field in section.model_fields.items():
+        if name not in tree:
+            yield prefix + name
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _missing(field.annotation, tree[name], f"{prefix}{name}.")
+
+
+def explain(error: ValidationError, root: type[Section]) -> list[str]:
+    """One line a mistake: the key's full name, its value, and what is allowed."""
+    return [_explain(dict(part), root) for part in error.errors()]
+
+
+def _explain(error: dict[str, Any], root: type[Section]) -> str:
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "value_error":  # one of the validators above, already in full
         return f"{key}.{error['ctx']['error']}" if key else str(error["ctx"]["error"])
     if error["type"] == "missing":
         return f"{key}: missing"
     if error["type"] == "extra_forbidden":
-        section: Any = Params
+        section: Any = root
         for name in error["loc"][:-1]:
             section = section.model_fields[name].annotation
+            section = (get_args(section) or [section])[0]  # of `Section | None`
         return (
             f"{key} = {error['input']!r}: unknown key; allowed: {', '.join(section.model_fields)}"
         )

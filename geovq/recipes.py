@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from geovq.models import VAE, VQVAE, Classifier, CodeDecoder
-from geovq.params import Budget, Refine, TrainClassifier, TrainVAE, TrainVQVAE
+from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
+from geovq.params import Budget, Refine, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
 from geovq.training import Log, best_device, fit, in_batches
 
-__all__ = ["refine", "train_classifier", "train_vae", "train_vqvae"]
+__all__ = ["refine", "train_classifier", "train_prior", "train_vae", "train_vqvae"]
 
 
 def train_vae(
@@ -132,6 +134,47 @@ def train_classifier(
 
     fit(classifier, loss, train, validation, params, seed=seed, title="classifier")
     return classifier
+
+
+def train_prior(
+    train: Tensor,
+    validation: Tensor,
+    vocabulary: Sequence[int],
+    params: TrainAR,
+    seed: int,
+    log: Log | None = None,
+    title: str = "prior",
+) -> tuple[Prior, float]:
+    """Minimise the code length −log p(tokens).
+
+    Parameters
+    ----------
+    train, validation : Tensor of shape (N, T), int64
+        Tokens.
+    vocabulary : sequence of int of length T
+        Codes at each position.
+    params : TrainAR
+    seed : int
+        Of the weights and the batches.
+    log, title
+        As in `geovq.training.fit`.
+
+    Returns
+    -------
+    prior : Prior
+        With its best weights on the validation split.
+    code_length : float
+        There, in nats per image.
+    """
+    torch.manual_seed(seed)
+    p = params
+    prior = Prior(vocabulary, p.cell, p.embed_dim, p.hidden_dim, p.context, p.layers)
+
+    def code_length(batch: Tensor, generator: torch.Generator) -> Tensor:
+        return -prior(batch).sum(1)
+
+    best = fit(prior, code_length, [train], [validation], p, seed=seed, log=log, title=title)
+    return prior, best
 
 
 def refine(

@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
 
-from geovq.errors import InputError
+from geovq.errors import InputError, WeightsFileError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     Module = TypeVar("Module", bound=nn.Module)
 
 __all__ = [
+    "check_folder",
+    "load_json",
     "load_module",
     "load_npz",
     "replacing",
@@ -37,14 +40,46 @@ __all__ = [
 PathLike = str | os.PathLike[str]
 
 
-@contextmanager
-def replacing(path: PathLike) -> Iterator[Path]:
-    """Give a temporary path that takes the place of `path` when the block ends without error."""
+def check_folder(path: PathLike, contents: Sequence[str]) -> None:
+    """Refuse to replace what is no folder of ours.
+
+    Parameters
+    ----------
+    path : path-like
+    contents : sequence of str
+        Patterns of the names that our own folder would hold.
+
+    Raises
+    ------
+    InputError
+        `path` is a file, the current folder, or a folder that holds something else.
+    """
     path = Path(path)
+    if path.resolve() == Path.cwd() or (path.exists() and not path.is_dir()):
+        raise InputError(f"{path}: allowed: a new folder")
+    for entry in sorted(path.iterdir()) if path.is_dir() else ():
+        if not any(fnmatch(entry.name, pattern) for pattern in contents):
+            raise InputError(
+                f"{path}: a folder that holds {entry.name}; allowed: a new folder, or one with "
+                f"nothing but {', '.join(contents)}, to be replaced"
+            )
+
+
+@contextmanager
+def replacing(path: PathLike, contents: Sequence[str] = ()) -> Iterator[Path]:
+    """Give a temporary path that takes the place of `path` when the block ends without error.
+
+    The block makes a file there, or with `contents`, as in `check_folder`, a folder.
+    """
+    path = Path(path)
+    if contents:
+        check_folder(path, contents)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         partial = Path(folder) / path.name
         yield partial
+        if path.is_dir():  # a folder that is not empty cannot be renamed over
+            os.replace(path, Path(folder) / "before")
         os.replace(partial, path)
 
 
@@ -96,6 +131,22 @@ def save_json(path: PathLike, tree: dict[str, Any]) -> None:
         partial.write_text(json.dumps(tree, indent=2, allow_nan=False) + "\n")
 
 
+def load_json(path: PathLike) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    InputError
+        The file is absent or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not a JSON file ({error})") from None
+
+
 def save_module(path: PathLike, module: nn.Module) -> None:
     """Write a module's weights (safetensors) with its class and constructor arguments.
 
@@ -119,8 +170,10 @@ def load_module(path: PathLike, cls: type[Module]) -> Module:
 
     Raises
     ------
+    WeightsFileError
+        The file is absent or truncated.
     InputError
-        The file is absent, truncated, or holds another class.
+        It holds another class.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -129,14 +182,9 @@ def load_module(path: PathLike, cls: type[Module]) -> Module:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such weights file; `dvc repro` computes it, `dvc checkout` restores it"
-        ) from None
+        raise WeightsFileError(f"{path}: no such weights file") from None
     except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: not a whole weights file ({error}); `dvc checkout --force {path}` "
-            "restores the stored one"
-        ) from None
+        raise WeightsFileError(f"{path}: not a whole weights file ({error})") from None
     architecture = json.loads(metadata.get("architecture", "{}"))
     if architecture.get("class") != cls.__name__:
         found = architecture.get("class", "no architecture")

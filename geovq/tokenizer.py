@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geovq.models import VAE, CodeDecoder
+from geovq.models import CodeDecoder
 from geovq.quantizer import GeodesicQuantizer
+from geovq.training import best_device, in_batches
 
-__all__ = ["PostHocTokenizer", "Tokenizer"]
+__all__ = ["Autoencoder", "PostHocTokenizer", "Tokenizer"]
 
 
 class Tokenizer(Protocol):
@@ -39,12 +40,26 @@ class Tokenizer(Protocol):
         """
 
 
+class Autoencoder(Protocol):
+    """What `PostHocTokenizer` asks of a VAE; `geovq.models.VAE` is one as it stands.
+
+    Tensors are float32, on CUDA where there is one.
+    """
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels (N, H, W) in [0, 1] → means and log-variances of the posteriors, (N, D) each."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (N, D) → Bernoulli logits (N, H, W)."""
+
+
 class PostHocTokenizer:
     """A trained VAE and a quantiser of its latents.
 
     Parameters
     ----------
-    vae : VAE
+    vae : Autoencoder
+        On the device of `geovq.training.best_device`, if it has one.
     quantizer : GeodesicQuantizer
         Fitted on the VAE's posterior means.
     code_decoder : CodeDecoder, optional
@@ -53,36 +68,31 @@ class PostHocTokenizer:
 
     def __init__(
         self,
-        vae: VAE,
+        vae: Autoencoder,
         quantizer: GeodesicQuantizer,
         code_decoder: CodeDecoder | None = None,
     ) -> None:
         self.vae = vae
         self.quantizer = quantizer
-        self._refined = code_decoder
-
-    @cached_property
-    def code_decoder(self) -> CodeDecoder:
-        """What decodes the tokens."""
-        if self._refined is not None:
-            return self._refined
-        return CodeDecoder.of(self.vae, self.quantizer).to(self._device)
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.vae.parameters()).device
+        self.code_decoder = code_decoder
 
     @property
     def vocabulary(self) -> tuple[int, ...]:
         """Codes at each position, (T,)."""
         return self.quantizer.vocabulary
 
-    @torch.no_grad()
-    def encode(self, images: Tensor) -> Tensor:
-        """Pixels (N, H, W) in [0, 1] → tokens (N, T), int64."""
-        means, log_variances = self.vae.encode(images)
-        tokens = self.encode_latents(means.cpu().numpy(), log_variances.cpu().numpy())
-        return self.code_decoder.search(tokens.to(images.device), images, means)
+    def encode(self, images: Tensor, title: str = "") -> Tensor:
+        """Pixels (N, H, W) in [0, 1] → tokens (N, T), int64, however many images there are.
+
+        With a title there is a progress bar.
+        """
+        means, log_variances = in_batches(self.vae.encode, images, title=title)
+        tokens = self.encode_latents(means.numpy(), log_variances.numpy())
+        if self.code_decoder is not None:
+            (tokens,) = in_batches(
+                self.code_decoder.search, tokens, images, means, title=title and "search"
+            )
+        return tokens.to(images.device)
 
     def encode_latents(self, means: np.ndarray, log_variances: np.ndarray) -> Tensor:
         """Posteriors (N, D), (N, D) → tokens (N, T), int64, by the latents alone."""
@@ -92,15 +102,30 @@ class PostHocTokenizer:
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (N, t) → Bernoulli logits (N, H, W), as in `Tokenizer`."""
-        return self.code_decoder.decode(tokens)
+        if self.code_decoder is not None:
+            return self.code_decoder.decode(tokens)
+        given, left_out = self._codebooks[: tokens.shape[1]], self._codebooks[tokens.shape[1] :]
+        parts = [vectors[tokens[:, t]] for t, vectors in enumerate(given)]
+        if self.quantizer.layout == "grid":
+            parts += [vectors.mean(0).expand_as(parts[0]) for vectors in left_out]
+        return self.vae.decode(torch.stack(parts).sum(0))
 
     @torch.no_grad()
     def prototypes(self) -> Tensor:
         """Logits (K, H, W) of the first position's codes, as in `Tokenizer`."""
-        return self.code_decoder.prototypes()
+        if self.code_decoder is not None:
+            return self.code_decoder.prototypes()
+        # A grid has one codebook, shown in all of its cells.
+        shown = self._codebooks if self.quantizer.layout == "grid" else self._codebooks[:1]
+        return self.vae.decode(torch.stack(shown).sum(0))
 
-    @torch.no_grad()
+    @cached_property
+    def _codebooks(self) -> list[Tensor]:
+        """Codes (K_t, D) of each position."""
+        device = best_device()
+        return [torch.from_numpy(v).float().to(device) for v in self.quantizer.codebooks()]
+
     def decode_means(self, latents: np.ndarray) -> np.ndarray:
         """Latents (M, D) → expected pixels (M, H·W): what the pull-back metric measures."""
-        logits = self.vae.decode(torch.from_numpy(latents).float().to(self._device))
-        return logits.sigmoid().flatten(1).cpu().numpy()
+        (logits,) = in_batches(self.vae.decode, torch.from_numpy(latents).float())
+        return logits.sigmoid().flatten(1).numpy()

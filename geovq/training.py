@@ -33,14 +33,22 @@ def as_pixels(images: np.ndarray) -> Tensor:
 
 @torch.no_grad()
 def in_batches(
-    function: Callable[..., Tensor | tuple[Tensor, ...]], *tensors: Tensor, size: int = 1000
+    function: Callable[..., Tensor | tuple[Tensor, ...]],
+    *tensors: Tensor,
+    size: int = 1000,
+    title: str = "",
 ) -> list[Tensor]:
-    """Apply a function to row batches, without gradients, and join each of its results."""
+    """Apply a function to row batches, without gradients, and join each of its results.
+
+    With a title there is a progress bar.
+    """
     device = best_device()
     parts = []
-    for rows in zip(*(tensor.split(size) for tensor in tensors), strict=True):
-        result = function(*(row.to(device) for row in rows))
-        parts.append(result if isinstance(result, tuple) else (result,))
+    with tqdm(total=len(tensors[0]), desc=title, disable=not title) as bar:
+        for rows in zip(*(tensor.split(size) for tensor in tensors), strict=True):
+            result = function(*(row.to(device) for row in rows))
+            parts.append(result if isinstance(result, tuple) else (result,))
+            bar.update(len(rows[0]))
     return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]
 
 
@@ -126,6 +134,7 @@ def fit(
             if score < mark - budget.tolerance * abs(score):
                 mark, mark_step = score, step
             elif step - mark_step >= budget.patience:
+                bar.total = step  # done, and the bar says so
                 break
     model.load_state_dict(best_state)
     model.eval()

@@ -3,9 +3,6 @@
 Importing this package sets the process up, before torch and its like are loaded.
 """
 
-import os
+from geovq._threads import sleep_when_idle
 
-# Idle OpenMP threads must soon sleep. Left to themselves they spin, and on a core that something
-# else wants that makes training many times slower; without any spin, waking costs a third.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+sleep_when_idle()

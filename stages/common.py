@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geovq.errors import InputError
+from geovq.errors import InputError, WeightsFileError
 from geovq.params import Params, load_params
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def run(stage: Callable[[Params], None]) -> None:
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     try:
         stage(load_params("params.yaml"))
+    except WeightsFileError as error:
+        sys.exit(f"error: {error}; `dvc repro` computes it, `dvc checkout --force` restores it")
     except InputError as error:
         sys.exit(f"error: {error}")
 

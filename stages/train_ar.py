@@ -5,37 +5,27 @@ import sys
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from geovq.errors import InputError
-from geovq.models import Prior
 from geovq.params import Params
+from geovq.recipes import train_prior
 from geovq.store import load_npz, save_json, save_module
-from geovq.training import fit
 from stages.common import METRICS, MODELS, TOKENIZERS, TOKENS, curves, run
 
 
 def main(params: Params, name: str) -> None:
     if name not in TOKENIZERS:
         raise InputError(f"tokenizer = {name!r}; allowed: {', '.join(TOKENIZERS)}")
-    p = params.train_ar
     tokens = load_npz(TOKENS / f"{name}.npz", "vocabulary", "train", "validation")
     vocabulary = [int(codes) for codes in tokens["vocabulary"]]
-    torch.manual_seed(params.seed)
-    prior = Prior(vocabulary, p.cell, p.embed_dim, p.hidden_dim, p.context, p.layers)
-
-    def code_length(batch: Tensor, generator: torch.Generator) -> Tensor:
-        return -prior(batch).sum(1)
-
     with curves(f"train_ar_{name}") as log:
-        best = fit(
-            prior,
-            code_length,
-            [torch.from_numpy(tokens["train"])],
-            [torch.from_numpy(tokens["validation"])],
-            p,
-            seed=params.seed,
-            log=log,
+        prior, best = train_prior(
+            torch.from_numpy(tokens["train"]),
+            torch.from_numpy(tokens["validation"]),
+            vocabulary,
+            params.train_ar,
+            params.seed,
+            log,
             title=f"prior of {name}",
         )
     save_module(MODELS / f"ar_{name}.safetensors", prior)

@@ -48,6 +48,45 @@ def test_an_unrefined_decoder_is_the_vaes(rng, layout):
     torch.testing.assert_close(refined.decode(tokens), vae.decode(latents))
 
 
+class Linear:
+    """An autoencoder that is no module and has no `config`."""
+
+    def __init__(self, images):
+        self.basis = torch.linalg.qr(torch.randn(images[0].numel(), 4))[0]
+        self.shape = images.shape[1:]
+
+    def encode(self, images):
+        means = images.flatten(1) @ self.basis
+        return means, torch.full_like(means, -2.0)
+
+    def decode(self, latents):
+        return (latents @ self.basis.T).unflatten(1, self.shape)
+
+
+@pytest.mark.parametrize("layout", ["residual", "product", "grid"])
+def test_any_pair_of_functions_will_do(setting, layout):
+    images = setting[-1]
+    vae = Linear(images)
+    means, log_variances = (x.numpy() for x in vae.encode(images))
+    quantizer = GeodesicQuantizer(4, 2, layout=layout, neighbors=5).fit(means, log_variances)
+    tokenizer = PostHocTokenizer(vae, quantizer)
+    tokens = tokenizer.encode(images)
+    assert (tokens.numpy() == quantizer.encode(means, log_variances)).all()
+    latents = torch.from_numpy(quantizer.decode(tokens.numpy())).float()
+    torch.testing.assert_close(tokenizer.decode(tokens), vae.decode(latents))
+    assert tokenizer.prototypes().shape == (4, 6, 5)
+
+
+def test_pull_back_edges_are_measured_by_any_decoder(setting):
+    images = setting[-1]
+    vae = Linear(images)
+    means, log_variances = (x.numpy() for x in vae.encode(images))
+    quantizer = GeodesicQuantizer(4, metric="pullback", assignment="geodesic", neighbors=5)
+    tokenizer = PostHocTokenizer(vae, quantizer)
+    quantizer.fit(means, log_variances, tokenizer.decode_means)
+    assert tokenizer.encode(images).shape == (120, 1)
+
+
 @pytest.mark.parametrize(("codes", "decoder"), [(0, 0), (40, 0), (0, 40), (40, 40)])
 def test_only_what_has_a_budget_moves_and_bce_falls(setting, codes, decoder):
     vae, quantizer, tokens, images = setting

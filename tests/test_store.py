@@ -3,7 +3,16 @@ import pytest
 
 from geovq.errors import InputError
 from geovq.models import VAE, Classifier
-from geovq.store import load_module, load_npz, replacing, save_json, save_module, save_npz
+from geovq.store import (
+    check_folder,
+    load_json,
+    load_module,
+    load_npz,
+    replacing,
+    save_json,
+    save_module,
+    save_npz,
+)
 
 
 def test_npz_round_trip_has_stable_bytes(tmp_path, rng):
@@ -31,6 +40,47 @@ def test_nothing_is_half_written(tmp_path):
         fail()
     assert path.read_text() == "first"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_takes_the_place_of_another_when_it_is_whole(tmp_path):
+    path = tmp_path / "model"
+    for name in ("first.txt", "second.txt"):
+        with replacing(path, ["*.txt"]) as partial:
+            partial.mkdir()
+            (partial / name).write_text(name)
+    assert [file.name for file in path.iterdir()] == ["second.txt"]
+
+    def fail():
+        with replacing(path, ["*.txt"]) as partial:
+            partial.mkdir()
+            raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        fail()
+    assert {file.name for file in tmp_path.rglob("*")} == {"model", "second.txt"}
+
+
+def test_no_folder_is_replaced_that_holds_anything_else(tmp_path, monkeypatch):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match=r"a folder that holds thesis\.tex; allowed: a new folder"):
+        check_folder(tmp_path, ["*.txt", "*.png"])
+    with pytest.raises(InputError, match=r"thesis\.tex: allowed: a new folder"):
+        check_folder(tmp_path / "thesis.tex", ["*"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="allowed: a new folder"):
+        check_folder(".", ["*"])
+    check_folder(tmp_path / "new", [])
+
+
+def test_json_that_is_none_is_named(tmp_path):
+    path = tmp_path / "info.json"
+    with pytest.raises(InputError, match=r"info\.json: no such file"):
+        load_json(path)
+    path.write_text("{")
+    with pytest.raises(InputError, match=r"info\.json: not a JSON file"):
+        load_json(path)
+    save_json(path, {"a": [1]})
+    assert load_json(path) == {"a": [1]}
 
 
 def test_a_failed_save_keeps_what_was_there(tmp_path):
@@ -78,7 +128,7 @@ def test_weights_rebuild_their_module_with_stable_bytes(tmp_path, images):
 
 def test_broken_weights_are_named(tmp_path):
     path = tmp_path / "vae.safetensors"
-    with pytest.raises(InputError, match=r"vae\.safetensors: no such weights file; `dvc repro`"):
+    with pytest.raises(InputError, match=r"vae\.safetensors: no such weights file"):
         load_module(path, VAE)
     save_module(path, VAE((8, 12), 3, [7]))
     with pytest.raises(InputError, match="holds VAE; allowed here: Classifier"):

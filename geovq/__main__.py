@@ -1,0 +1,5 @@
+"""`python -m geovq` is the command `geovq`."""
+
+from geovq.cli import main
+
+main()

@@ -1,0 +1,291 @@
+"""The command line: `geovq fit`, `encode`, `decode`, `sample`, `info`.
+
+What takes long to import is imported by the commands that need it, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
+
+import click
+
+from geovq._threads import sleep_when_idle
+from geovq.errors import InputError
+from geovq.params import GeodesicQuantize, Section, TrainAR, TrainVAE
+
+if TYPE_CHECKING:
+    from geovq.codec import Codec
+
+__all__ = ["main"]
+
+PATH = click.Path(path_type=Path)
+
+
+class Main(click.Group):
+    """Errors as one line; exit status 2 for what was typed or read, 1 for anything else."""
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        """Run the command that was typed, and exit."""
+        sleep_when_idle()
+        warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
+        try:
+            super().main(*args, **options | {"standalone_mode": False})
+        except click.exceptions.NoArgsIsHelpError as help_instead:
+            help_instead.show()
+            sys.exit(2)
+        except click.ClickException as error:
+            _fail(error.format_message(), 2)
+        except InputError as error:
+            _fail(str(error), 2)
+        except OSError as error:
+            _fail(str(error), 1)
+        except click.Abort:
+            _fail("interrupted", 1)
+        sys.exit(0)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(status)
+
+
+@click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Discrete codes for images or latents: fit a model once, then encode, decode and sample.
+
+    \b
+    Example, from a folder of grey pictures of one size:
+      geovq fit pictures model
+      geovq encode model pictures tokens.npz
+      geovq decode model tokens.npz decoded
+      geovq sample model samples -n 64
+    """
+
+
+force = click.option("--force", is_flag=True, help="Replace what is there.")
+
+
+def of(section: type[Section], name: str, text: str, default: str = "") -> Callable[..., Any]:
+    """An option for a parameter, whose type and default are those of its section."""
+    field = section.model_fields[name]
+    kind: Any = int if field.default is None else type(field.default)
+    if kind is str:
+        kind = click.Choice(get_args(field.annotation))
+    text += f"  [default: {default or field.default}]"
+    return click.option(f"--{name.replace('_', '-')}", type=kind, help=text)
+
+
+@main.command()
+@click.argument("source", metavar="INPUT", type=PATH)
+@click.argument("model", type=PATH)
+@of(GeodesicQuantize, "codes", "K, codes at each position.")
+@of(GeodesicQuantize, "tokens", "T, positions: T·log2 K bits an image.")
+@of(GeodesicQuantize, "first_codes", "Codes of the first position.", "as --codes")
+@of(
+    GeodesicQuantize,
+    "layout",
+    "Levels, each quantising what is left; chunks of the latent; or cells of a convolutional VAE "
+    "(-S train_vae.architecture=conv).",
+)
+@of(GeodesicQuantize, "neighbors", "k of the graph and of the vote.")
+@of(GeodesicQuantize, "metric", "Length of an edge; euclidean for latents without variances.")
+@of(GeodesicQuantize, "smoothing", "Times that latents are averaged before edges are measured.")
+@of(GeodesicQuantize, "edge_power", "Above 1, paths follow the density.")
+@of(TrainVAE, "latent_dim", "D, latents of the VAE.")
+@click.option(
+    "--steps",
+    type=int,
+    help="Optimiser steps of each training, at most.  "
+    f"[default: {TrainVAE().max_steps} for the VAE, {TrainAR().max_steps} for the prior]",
+)
+@click.option(
+    "--refine/--no-refine",
+    default=True,
+    show_default=True,
+    help="Tune codes and decoder to each other (images only).",
+)
+@click.option(
+    "--prior/--no-prior", default=True, show_default=True, help="Train what samples are drawn from."
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "-S", "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Any other parameter."
+)
+@force
+def fit(
+    source: Path,
+    model: Path,
+    refine: bool,
+    prior: bool,
+    changes: Sequence[str],
+    force: bool,
+    **options: Any,
+) -> None:
+    """Fit a model to INPUT and write it to the folder MODEL.
+
+    INPUT is a folder of grey pictures of one size (PNG or JPEG), or an .npz file: with `images`
+    (N, H, W), uint8 or floats in [0, 1]; or with `means` (N, D) and, if there are any,
+    `log_variances` (N, D) of a VAE of yours, and then no VAE is trained.
+
+    -S takes any other parameter of training, as docs/parameters.md explains them.
+
+    \b
+    Example: three tokens of 16 codes, 12 bits an image
+      geovq fit digits model --codes 16 --tokens 3 -S train_ar.cell=lstm
+    """
+    from geovq._cli_files import check_target, read, setting
+    from geovq.model_files import FILES
+
+    check_target(model, force, FILES)
+    arrays = read(source)
+    chosen = {name: value for name, value in options.items() if value is not None}
+    chosen |= dict(setting(change) for change in changes)
+    chosen |= {} if refine else {"refine": None}
+    chosen |= {} if prior else {"train_ar": None}
+    from geovq.codec import Codec  # late, for it takes long
+
+    if "images" in arrays:
+        codec = Codec.fit(arrays["images"], **chosen)
+    else:
+        codec = Codec.fit_latents(arrays["means"], arrays.get("log_variances"), **chosen)
+    codec.save(model)
+    show(codec.info)
+
+
+@main.command()
+@click.argument("model", type=PATH)
+@click.argument("source", metavar="INPUT", type=PATH)
+@click.argument("target", metavar="TOKENS", type=PATH)
+@force
+def encode(model: Path, source: Path, target: Path, force: bool) -> None:
+    """Encode INPUT and write its tokens to the file TOKENS.
+
+    INPUT is what `geovq fit` takes. TOKENS is an .npz file with `tokens` (N, T), integers,
+    `vocabulary` (T,), the number of codes at each position, and `names` (N,) of the pictures.
+
+    \b
+    Example:
+      geovq encode model digits tokens.npz
+    """
+    from geovq._cli_files import check_target, read
+    from geovq.store import save_npz
+
+    check_target(target, force)
+    arrays, codec = read(source), load(model)
+    if "images" in arrays:
+        tokens = codec.encode(arrays["images"], progress=True)
+    else:
+        tokens = codec.encode_latents(arrays["means"], arrays.get("log_variances"))
+    named = {"names": arrays["names"]} if "names" in arrays else {}
+    save_npz(target, tokens=tokens, vocabulary=codec.quantizer.vocabulary, **named)
+
+
+@main.command()
+@click.argument("model", type=PATH)
+@click.argument("source", metavar="TOKENS", type=PATH)
+@click.argument("target", metavar="OUTPUT", type=PATH)
+@force
+def decode(model: Path, source: Path, target: Path, force: bool) -> None:
+    """Decode the file TOKENS and write OUTPUT.
+
+    OUTPUT is a folder of PNG files, called as the pictures that were encoded; or an .npz file with
+    `images` (N, H, W), uint8, beside the tokens. A model that knows no images writes an .npz file
+    with `latents` (N, D) in their place.
+
+    \b
+    Example:
+      geovq decode model tokens.npz decoded
+    """
+    from geovq._cli_files import check_output, write
+    from geovq.store import load_npz
+
+    check_output(target, force)
+    arrays, codec = load_npz(source, "tokens", "vocabulary"), load(model)
+    if tuple(arrays["vocabulary"]) != codec.quantizer.vocabulary:
+        raise InputError(
+            f"{source}: vocabulary {arrays['vocabulary'].tolist()}; "
+            f"this model's is {list(codec.quantizer.vocabulary)}"
+        )
+    write(target, codec, arrays["tokens"], arrays.get("names"))
+
+
+@main.command()
+@click.argument("model", type=PATH)
+@click.argument("target", metavar="OUTPUT", type=PATH)
+@click.option("-n", "--count", type=int, default=64, show_default=True)
+@click.option("--temperature", type=float, default=1.0, show_default=True, help="Lower is safer.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@force
+def sample(
+    model: Path, target: Path, count: int, temperature: float, seed: int, force: bool
+) -> None:
+    """Sample the prior of MODEL and write OUTPUT.
+
+    New tokens are drawn and decoded. OUTPUT is as that of `geovq decode`.
+
+    \b
+    Example:
+      geovq sample model samples -n 64 --temperature 0.85
+    """
+    from geovq._cli_files import check_output, write
+
+    check_output(target, force)
+    codec = load(model)
+    write(target, codec, codec.sample(count, temperature=temperature, seed=seed))
+
+
+@main.command()
+@click.argument("path", metavar="MODEL_OR_TOKENS", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="All there is, for other programs.")
+def info(path: Path, as_json: bool) -> None:
+    """Say what a model or a file of tokens holds.
+
+    Figures of a model were measured when it was fitted, on the images that were held out;
+    docs/own_data.md explains them.
+
+    \b
+    Example:
+      geovq info model
+    """
+    from geovq.model_files import load_info
+    from geovq.store import load_npz
+
+    if path.is_dir():
+        found = load_info(path)
+    else:
+        from geovq.evaluation.rate import bits_per_image, codes_used, perplexity
+
+        arrays = load_npz(path, "tokens", "vocabulary")
+        tokens, vocabulary = arrays["tokens"], arrays["vocabulary"].tolist()
+        found = {
+            "rows": len(tokens),
+            "vocabulary": vocabulary,
+            "bits_per_image": bits_per_image(vocabulary),
+            "codes_used": codes_used(tokens, vocabulary),
+            "perplexity": perplexity(tokens, vocabulary),
+        }
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        show(found)
+
+
+def load(model: Path) -> Codec:
+    """Load a model; last, for the import takes longer than all that can go wrong before."""
+    from geovq.codec import Codec
+
+    return Codec.load(model)
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print what `info` has to say."""
+    from tabulate import tabulate
+
+    from geovq._cli_files import table
+
+    click.echo(tabulate(table(found), tablefmt="plain", disable_numparse=True))

@@ -1,0 +1,245 @@
+"""All that is fitted to one's own images or latents: a tokeniser, and the prior of its tokens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from geovq.data import as_8_bit
+from geovq.errors import InputError
+from geovq.fitting import fit_images, fit_latents, ready
+from geovq.model_files import CODEBOOK, DECODER, FILES, INFO, PRIOR, WEIGHTS, load_info
+from geovq.models import VAE, CodeDecoder, Prior
+from geovq.quantizer import GeodesicQuantizer
+from geovq.settings import settings
+from geovq.store import load_module, replacing, save_json, save_module
+from geovq.tokenizer import Autoencoder, PostHocTokenizer
+from geovq.training import as_pixels, best_device, in_batches
+
+__all__ = ["Codec"]
+
+
+class Codec:
+    """Images or latents ↔ tokens, and new tokens from a prior.
+
+    Made by `fit`, `fit_latents` or `load`.
+
+    Attributes
+    ----------
+    quantizer : GeodesicQuantizer
+        Latents ↔ tokens.
+    tokenizer : PostHocTokenizer or None
+        Images ↔ tokens; None where only latents are known.
+    prior : Prior or None
+    info : dict
+        What `info.json` holds: sizes, rate, figures on the validation split, settings.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from geovq import Codec
+    >>> means = np.random.default_rng(0).standard_normal((500, 6))
+    >>> codec = Codec.fit_latents(means, codes=8, tokens=2, train_ar=None)
+    >>> codec.encode_latents(means).shape
+    (500, 2)
+    """
+
+    def __init__(
+        self,
+        quantizer: GeodesicQuantizer,
+        tokenizer: PostHocTokenizer | None,
+        prior: Prior | None,
+        info: dict[str, Any],
+    ) -> None:
+        self.quantizer = quantizer
+        self.tokenizer = tokenizer
+        self.prior = prior
+        self.info = info
+
+    @classmethod
+    def fit(cls, images: ArrayLike, *, vae: Autoencoder | None = None, **options: Any) -> Codec:
+        """Train a VAE, quantise its latents, refine the codes, and train the prior of the tokens.
+
+        A tenth of the images is held out: it stops the training and gives the figures in `info`.
+
+        Parameters
+        ----------
+        images : array-like of shape (N, H, W)
+            Grey, uint8 or float in [0, 1].
+        vae : Autoencoder, optional
+            A VAE of your own, trained already. A module is moved to the best device and set to
+            evaluation. Only a `geovq.models.VAE` has its codes refined.
+        **options
+            As in `geovq.settings.settings`: `codes=16`, say, or `train_ar=None`.
+
+        Raises
+        ------
+        InputError
+            The images, an option, or what the VAE gives are not as said here.
+        """
+        absent = [] if vae is None else ["train_vae"]
+        if vae is not None and not isinstance(vae, VAE):
+            absent.append("refine")
+        return cls(*fit_images(as_8_bit(np.asarray(images)), vae, settings(options, absent)))
+
+    @classmethod
+    def fit_latents(
+        cls, means: ArrayLike, log_variances: ArrayLike | None = None, **options: Any
+    ) -> Codec:
+        """Quantise latents and train the prior of their tokens; no image is needed.
+
+        Parameters
+        ----------
+        means : array-like of shape (N, D)
+        log_variances : array-like of shape (N, D), optional
+            Without them the metric is `euclidean` unless told otherwise.
+        **options
+            As in `fit`.
+
+        Raises
+        ------
+        InputError
+            The latents or an option are not as said here.
+        """
+        if log_variances is None:
+            options = {"metric": "euclidean"} | options
+        chosen = settings(options, absent=["train_vae", "refine"])
+        points, spread = _latents(means, log_variances)
+        return cls(*fit_latents(points, spread, chosen))
+
+    def encode(self, images: ArrayLike, *, progress: bool = False) -> np.ndarray:
+        """Images (N, H, W), uint8 or float in [0, 1] → tokens (N, T), int64."""
+        tokenizer, grey = self._for_images(), as_8_bit(np.asarray(images))
+        height, width = self.info["image_size"]
+        if grey.shape[1:] != (height, width):
+            raise InputError(
+                f"images of shape {grey.shape}; this model was fitted on (N, {height}, {width})"
+            )
+        return tokenizer.encode(as_pixels(grey), "encoding" if progress else "").numpy()
+
+    def decode(self, tokens: ArrayLike, *, progress: bool = False) -> np.ndarray:
+        """Tokens (N, T) → expected pixels (N, H, W), float32 in [0, 1]."""
+        tokenizer, rows = self._for_images(), torch.from_numpy(self._checked(tokens))
+        title = "decoding" if progress else ""
+        (pixels,) = in_batches(lambda t: tokenizer.decode(t).sigmoid(), rows, title=title)
+        return pixels.numpy()
+
+    def encode_latents(
+        self, means: ArrayLike, log_variances: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Latents (N, D) → tokens (N, T), int64, by the quantiser alone."""
+        decode = None if self.tokenizer is None else self.tokenizer.decode_means
+        return self.quantizer.encode(*_latents(means, log_variances), decode)
+
+    def decode_latents(self, tokens: ArrayLike) -> np.ndarray:
+        """Tokens (N, T) → latents (N, D), by the quantiser alone."""
+        return self.quantizer.decode(self._checked(tokens))
+
+    def sample(self, count: int, *, temperature: float = 1.0, seed: int = 0) -> np.ndarray:
+        """Draw tokens (count, T), int64, from the prior; `decode` makes images of them.
+
+        Below temperature 1 the likely tokens gain.
+        """
+        if self.prior is None:
+            raise InputError("train_ar = None: this model has no prior, and samples need one")
+        if count < 1:
+            raise InputError(f"count = {count}; allowed: at least 1")
+        if not temperature > 0:
+            raise InputError(f"temperature = {temperature}; allowed: above 0")
+        generator = torch.Generator(best_device()).manual_seed(seed)
+        drawn = self.prior.sample(count, temperature=temperature, generator=generator)
+        return drawn.cpu().numpy()
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write a folder of safetensors, npz and JSON; nothing is pickled.
+
+        A VAE of your own is not in it: give it to `load` again. An earlier model is replaced.
+
+        Raises
+        ------
+        InputError
+            The folder holds anything but a model.
+        """
+        with replacing(folder, FILES) as partial:
+            partial.mkdir()
+            self.quantizer.save(partial / CODEBOOK)
+            if self.tokenizer is not None and isinstance(self.tokenizer.vae, VAE):
+                save_module(partial / WEIGHTS, self.tokenizer.vae)
+            if self.tokenizer is not None and self.tokenizer.code_decoder is not None:
+                save_module(partial / DECODER, self.tokenizer.code_decoder)
+            if self.prior is not None:
+                save_module(partial / PRIOR, self.prior)
+            save_json(partial / INFO, self.info)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], *, vae: Autoencoder | None = None) -> Codec:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        folder : path-like
+        vae : Autoencoder, optional
+            Your own, if it was fitted with one; without it only latents are known.
+
+        Raises
+        ------
+        InputError
+            A file is absent or not whole.
+        """
+        folder, device = Path(folder), best_device()
+        info = load_info(folder)
+        quantizer = GeodesicQuantizer.load(folder / CODEBOOK)
+        tokenizer = prior = model = None
+        if info["prior"]:
+            prior = load_module(folder / PRIOR, Prior).to(device)
+        if info["vae"] == "geovq":
+            vae = load_module(folder / WEIGHTS, VAE)
+        if info["refined"]:
+            model = load_module(folder / DECODER, CodeDecoder).to(device)
+        if vae is not None:
+            tokenizer = PostHocTokenizer(ready(vae), quantizer, model)
+        return cls(quantizer, tokenizer, prior, info)
+
+    def _for_images(self) -> PostHocTokenizer:
+        if self.tokenizer is not None:
+            return self.tokenizer
+        if self.info["vae"] == "own":
+            raise InputError("vae = None; this model's VAE is your own: Codec.load(folder, vae=…)")
+        raise InputError("images: this model was fitted on latents; allowed: latents")
+
+    def _checked(self, tokens: ArrayLike) -> np.ndarray:
+        """Tokens (N, T) that this codec could have given, int64."""
+        found, vocabulary = np.asarray(tokens), self.quantizer.vocabulary
+        shaped = found.ndim == 2 and found.shape[1] == len(vocabulary) and len(found) > 0
+        if not shaped or not np.issubdtype(found.dtype, np.integer):
+            raise InputError(
+                f"tokens of shape {found.shape}, {found.dtype}; "
+                f"allowed: (N, {len(vocabulary)}) integers"
+            )
+        for position, (column, codes) in enumerate(zip(found.T, vocabulary, strict=True)):
+            if column.min() < 0 or column.max() >= codes:
+                raise InputError(
+                    f"tokens of position {position} in [{column.min()}, {column.max()}]; "
+                    f"allowed: [0, {codes - 1}]"
+                )
+        return found.astype(np.int64)
+
+
+def _latents(
+    means: ArrayLike, log_variances: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Both as float64, one beside the other."""
+    points = np.asarray(means, np.float64)
+    spread = None if log_variances is None else np.asarray(log_variances, np.float64)
+    for name, array in (("means", points), ("log_variances", spread)):
+        if array is not None and (array.ndim != 2 or array.shape != points.shape):
+            raise InputError(
+                f"{name} of shape {array.shape}; allowed: (N, D), the same for means and "
+                "log_variances"
+            )
+    return points, spread

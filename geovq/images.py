@@ -1,0 +1,100 @@
+"""Folders of pictures: read them as one array, write an array as PNG files."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from geovq.errors import InputError
+from geovq.store import replacing
+
+__all__ = ["SUFFIXES", "load_folder", "save_folder"]
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def load_folder(folder: str | os.PathLike[str]) -> tuple[np.ndarray, list[str]]:
+    """Read the pictures of a folder, sorted by name; other files are passed over.
+
+    Returns
+    -------
+    images : ndarray of shape (N, H, W), uint8
+    names : list of str of length N
+        Of the files, without suffix.
+
+    Raises
+    ------
+    InputError
+        There is no picture, two have one name, or one cannot be read, has colour, transparency or
+        more than 8 bits, or differs in size; the message names the file.
+    """
+    files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise InputError(f"{folder}: no picture in it; allowed: files *{', *'.join(SUFFIXES)}")
+    (name, most), *_ = Counter(path.stem for path in files).most_common(1)
+    if most > 1:
+        raise InputError(f"{folder}: {most} pictures are called {name}; allowed: one")
+    first = _grey(files[0])
+    images = np.empty((len(files), *first.shape), np.uint8)
+    for i, path in enumerate(tqdm(files, desc="reading", mininterval=1)):
+        image = _grey(path)
+        if image.shape != first.shape:
+            raise InputError(
+                f"{path}: {_size(image)} pixels, but {files[0].name} has {_size(first)}; "
+                "allowed: one size"
+            )
+        images[i] = image
+    return images, [path.stem for path in files]
+
+
+def _size(image: np.ndarray) -> str:
+    return f"{image.shape[1]} × {image.shape[0]}"
+
+
+def _grey(path: Path) -> np.ndarray:
+    """One picture as (H, W) uint8."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            if picture.mode in ("1", "L"):
+                return np.asarray(picture.convert("L"))
+            if picture.mode not in ("LA", "P", "PA", "RGB", "RGBA"):
+                raise InputError(f"{path}: pixels of kind {picture.mode}; allowed: 8-bit grey")
+            *channels, alpha = np.moveaxis(np.asarray(picture.convert("RGBA")), 2, 0)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise InputError(f"{path}: not a whole picture ({error})") from None
+    if alpha.min() < 255:
+        raise InputError(f"{path}: a picture with transparent pixels; allowed: grey without")
+    if any((channel != channels[0]).any() for channel in channels):
+        raise InputError(f"{path}: a colour picture; allowed: grey, or three equal channels")
+    return channels[0]
+
+
+def save_folder(
+    folder: str | os.PathLike[str], images: np.ndarray, names: Sequence[str] | None = None
+) -> None:
+    """Write each image as NAME.png into a folder that is there when it is whole.
+
+    Parameters
+    ----------
+    folder : path-like
+        A folder of this name is replaced if it holds PNG files only.
+    images : ndarray of shape (N, H, W), uint8
+    names : sequence of str of length N, optional
+        Numbers by default.
+    """
+    from PIL import Image
+
+    if names is None:
+        names = [f"{i:0{len(str(len(images) - 1))}}" for i in range(len(images))]
+    with replacing(folder, ["*.png"]) as partial:
+        partial.mkdir()
+        for name, image in tqdm(zip(names, images, strict=True), "writing", len(images)):
+            # The last part only: a name out of a file must not lead elsewhere.
+            Image.fromarray(image).save(partial / f"{Path(name).name}.png")

@@ -1,0 +1,226 @@
+"""The command line in this process, on 8 × 8 digits and a few optimiser steps."""
+
+import json
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from sklearn.datasets import load_digits
+
+from geovq import Codec
+from geovq.cli import main
+from geovq.images import load_folder, save_folder
+
+SMALL = "--codes 8 --tokens 2 --steps 20 --latent-dim 4"
+
+
+def geovq(command, status=0):
+    result = CliRunner().invoke(main, shlex.split(command))
+    assert result.exit_code == status, (result.output, result.exception)
+    return result
+
+
+def refused(command):
+    """The one line that says why."""
+    result = geovq(command, status=2)
+    assert "Traceback" not in result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.stderr.splitlines()[-1:] == lines
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def images():
+    return (load_digits().images[:300] * 15.9).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, images):
+    """A folder with pictures and a model of them."""
+    folder = tmp_path_factory.mktemp("home")
+    save_folder(folder / "pictures", images, [f"digit{i:03}" for i in range(300)])
+    geovq(f"fit {folder}/pictures {folder}/model {SMALL}")
+    return folder
+
+
+@pytest.fixture
+def work(home, tmp_path, monkeypatch):
+    """The same, to write into."""
+    for name in ("pictures", "model"):
+        (tmp_path / name).symlink_to(home / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_pictures_become_tokens_and_pictures_again(work, images):
+    geovq("encode model pictures tokens.npz")
+    with np.load("tokens.npz") as file:
+        assert set(file) == {"tokens", "vocabulary", "names"}
+        assert (file["tokens"] == Codec.load("model").encode(images)).all()
+        tokens = file["tokens"]
+    geovq("decode model tokens.npz decoded")
+    decoded, names = load_folder("decoded")
+    assert names[0] == "digit000"
+    geovq("decode model tokens.npz decoded.npz")
+    with np.load("decoded.npz") as file:
+        assert (file["images"] == decoded).all()
+        assert (file["tokens"] == tokens).all()
+    expected = Codec.load("model").decode(tokens) * 255
+    assert np.abs(decoded - expected).max() <= 0.5
+
+
+def test_an_npz_of_images_is_as_good_as_a_folder(work, images):
+    np.savez("images.npz", images=images / 255)
+    for source in ("pictures", "images.npz"):
+        geovq(f"encode model {source} tokens.npz --force")
+        with np.load("tokens.npz") as file:
+            found = file["tokens"]
+        assert (found == Codec.load("model").encode(images)).all()
+    geovq(f"fit images.npz again {SMALL}")
+    assert json.loads(geovq("info again --json").stdout) == Codec.load("model").info
+
+
+def test_samples_repeat_with_their_seed(work):
+    geovq("sample model samples -n 12 --temperature 0.8 --seed 3")
+    geovq("sample model samples.npz -n 12 --temperature 0.8 --seed 3")
+    drawn, names = load_folder("samples")
+    assert names == [f"{i:02}" for i in range(12)]
+    assert "perplexity" in geovq("info samples.npz").stdout  # its tokens are as any
+    with np.load("samples.npz") as file:
+        assert (file["images"] == drawn).all()
+        assert (file["tokens"] == Codec.load("model").sample(12, temperature=0.8, seed=3)).all()
+
+
+def test_info_of_a_model_and_of_tokens(work):
+    found = json.loads(geovq("info model --json").stdout)
+    assert found["bits_per_image"] == 6
+    assert found["image_size"] == [8, 8]
+    assert found["settings"]["geodesic_quantize"]["codes"] == 8
+    lines = dict(line.split(maxsplit=1) for line in geovq("info model").stdout.splitlines())
+    assert lines["vocabulary"] == "8 8"
+    assert float(lines["validation.bce"]) == pytest.approx(found["validation"]["bce"], rel=1e-3)
+    geovq("encode model pictures tokens.npz")
+    found = json.loads(geovq("info tokens.npz --json").stdout)
+    assert (found["rows"], found["vocabulary"], found["bits_per_image"]) == (300, [8, 8], 6)
+    assert 1 < found["perplexity"] <= found["codes_used"] <= 8
+
+
+def test_latents_go_all_the_way(work, latents):
+    means, log_variances = latents
+    np.savez("latents.npz", means=means, log_variances=log_variances)
+    geovq("fit latents.npz quantized --codes 8 --tokens 2 --steps 20")
+    geovq("encode quantized latents.npz tokens.npz")
+    geovq("decode quantized tokens.npz back.npz")
+    geovq("sample quantized samples.npz -n 5")
+    codec = Codec.load("quantized")
+    with np.load("back.npz") as file:
+        tokens = codec.encode_latents(means, log_variances)
+        assert (file["latents"] == codec.decode_latents(tokens)).all()
+    with np.load("samples.npz") as file:
+        assert file["latents"].shape == (5, 6)
+    assert "back: this model decodes to latents" in refused("decode quantized tokens.npz back")
+    assert "fitted on latents" in refused("encode quantized pictures other.npz")
+
+
+def test_parts_are_left_out_and_any_parameter_can_be_set(work):
+    left = "--no-refine --no-prior -S train_vae.hidden=[16] -S assignment=geodesic"
+    geovq(f"fit pictures plain {SMALL} {left}")
+    found = json.loads(geovq("info plain --json").stdout)
+    assert found["settings"]["train_vae"]["hidden"] == [16]
+    assert found["settings"]["geodesic_quantize"]["assignment"] == "geodesic"
+    assert not found["refined"]
+    assert "this model has no prior" in refused("sample plain samples")
+
+
+def test_nothing_is_overwritten_unasked(work):
+    (work / "tokens.npz").touch()
+    (work / "letters").mkdir()
+    (work / "letters" / "a.txt").touch()
+    geovq("sample model samples -n 2")
+    for command in (
+        "fit pictures model",
+        "encode model pictures tokens.npz",
+        "decode model tokens.npz samples",
+        "sample model samples",
+    ):
+        message = refused(command)
+        assert message.endswith("is there already; --force replaces it")
+    message = refused("sample model letters --force")
+    assert "letters: a folder that holds a.txt; allowed: a new folder" in message
+    geovq("sample model samples -n 3 --force")
+    assert len(list((work / "samples").iterdir())) == 3
+
+
+def test_what_fails_leaves_nothing(work):
+    (work / "broken").mkdir()
+    (work / "broken" / "a.png").write_text("no picture")
+    before = sorted(work.iterdir())
+    assert "broken/a.png: not a whole picture" in refused("fit broken new")
+    refused("fit pictures new --codes 301 --steps 2")
+    refused("encode model broken new.npz")
+    assert sorted(work.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("fit pictures new --codes 1", "codes = 1: Input should be greater than or equal to 2"),
+        ("fit pictures new --codes many", "Invalid value for '--codes': 'many'"),
+        ("fit pictures new --metric cosine", "'cosine' is not one of 'euclidean', 'precision'"),
+        ("fit pictures new --steps 0", "steps = 0: Input should be greater than or equal to 1"),
+        ("fit pictures new --layout product --tokens 3", "tokens = 3: the product layout cuts"),
+        ("fit pictures new -S train_ar.cell", "--set train_ar.cell: allowed: KEY=VALUE"),
+        ("fit pictures new -S train_ar.cell=[", "--set train_ar.cell=[: allowed: KEY=VALUE"),
+        ("fit pictures new -S train_ar.cel=gru", "train_ar.cel = 'gru': unknown key; allowed: "),
+        ("fit pictures", "Missing argument 'MODEL'"),
+        ("fit absent new", "absent: no such file"),
+        ("fit pictures/digit000.png new", "digit000.png: allowed: a folder of pictures, or an"),
+        ("fit tokens.npz new", "tokens.npz: holds tokens, vocabulary; allowed: either images, or"),
+        ("encode absent pictures new.npz", "absent/info.json: no such file"),
+        ("encode model pictures new.txt", "new.txt: allowed: an .npz file"),
+        ("decode model pictures new", "pictures: not a whole .npz file"),
+        ("decode model tokens.npz new", "tokens.npz: vocabulary [4, 4]; this model's is [8, 8]"),
+        ("sample model new.png", "new.png: allowed: a folder, or an .npz file"),
+        ("sample model new -n 0", "count = 0; allowed: at least 1"),
+        ("sample model new --temperature 0", "temperature = 0.0; allowed: above 0"),
+        ("info absent.npz", "absent.npz: no such file"),
+        ("mend model", "No such command 'mend'"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(work, command, message):
+    np.savez("tokens.npz", tokens=np.zeros((2, 2), int), vocabulary=[4, 4])
+    assert message in refused(command)
+    assert not list(work.glob("new*"))
+
+
+def test_pictures_of_another_size_are_refused(work):
+    save_folder("large", np.zeros((3, 9, 9), np.uint8))
+    message = refused("encode model large tokens.npz")
+    assert "(3, 9, 9); this model was fitted on (N, 8, 8)" in message
+
+
+def test_what_is_nobodys_mistake_is_status_1(work, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("geovq.codec.Codec.load", full)
+    result = geovq("sample model new", status=1)
+    assert result.stderr == "error: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("command", ["fit", "encode", "decode", "sample", "info"])
+def test_help_shows_an_example(command):
+    assert f"\n    geovq {command} " in geovq(f"{command} --help").stdout
+
+
+def test_the_module_is_the_command_and_help_needs_no_torch():
+    code = "import sys; sys.argv = ['geovq', '--help']\ntry: import geovq.__main__\nfinally: print('torch' in sys.modules)"  # noqa: E501
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Usage: geovq [OPTIONS] COMMAND" in done.stdout
+    assert done.stdout.endswith("False\n")
+    done = subprocess.run([sys.executable, "-m", "geovq"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Commands:" in done.stderr

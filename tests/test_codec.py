@@ -1,0 +1,236 @@
+"""Fitting, using, saving and loading a codec, on 8 × 8 digits and a few optimiser steps."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+from geovq import Codec, GeodesicQuantizer
+from geovq.errors import InputError
+from geovq.evaluation.distortion import bce
+from geovq.model_files import FILES
+from geovq.store import save_npz
+
+SMALL = {"codes": 8, "tokens": 2, "steps": 20, "latent_dim": 4, "train_vae": {"hidden": [16]}}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return (load_digits().images[:300] * 15.9).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def codec(digits):
+    return Codec.fit(digits, **SMALL)
+
+
+class Linear(nn.Module):
+    """A VAE of the user's own: a projection, with dropout that has to be off when it is used."""
+
+    def __init__(self):
+        super().__init__()
+        self.basis = nn.Parameter(torch.linalg.qr(torch.randn(64, 4))[0])
+        self.dropout = nn.Dropout()
+
+    def encode(self, images):
+        means = self.dropout(images.flatten(1) - 0.5) @ self.basis
+        return means, torch.full_like(means, -2.0)
+
+    def decode(self, latents):
+        return (latents @ self.basis.T).unflatten(1, (8, 8))
+
+
+def test_images_become_tokens_and_come_back(codec, digits):
+    tokens = codec.encode(digits)
+    assert tokens.shape == (300, 2)
+    assert tokens.dtype == np.int64
+    assert tokens.max() < 8
+    pixels = codec.decode(tokens)
+    assert pixels.shape == digits.shape
+    assert pixels.dtype == np.float32
+    assert 0 <= pixels.min() < pixels.max() <= 1
+    noise = codec.decode(np.random.default_rng(0).permuted(tokens, axis=0))
+    errors = [np.square(p - digits / 255).mean() for p in (pixels, noise)]
+    assert errors[0] < errors[1]
+    assert (codec.encode(digits / 255) == tokens).all()  # floats mean the same
+
+
+def test_info_says_what_was_measured_on_held_out_images(codec, digits):
+    info, figures = codec.info, codec.info["validation"]
+    assert info["vocabulary"] == [8, 8]
+    assert info["bits_per_image"] == 6
+    assert info["image_size"] == [8, 8]
+    assert info["training_rows"] + info["validation_rows"] == 300
+    assert figures["code_length_bits"] == pytest.approx(figures["code_length"] / math.log(2))
+    assert figures["total"] == pytest.approx(figures["bce"] + figures["code_length"])
+    logits = codec.tokenizer.decode(torch.from_numpy(codec.encode(digits)))
+    over_all = bce(logits, torch.from_numpy(digits / 255))
+    assert figures["bce"] == pytest.approx(over_all, rel=0.1)
+
+
+def test_samples_repeat_with_their_seed(codec):
+    drawn = codec.sample(50, seed=3)
+    assert drawn.shape == (50, 2)
+    assert (drawn == codec.sample(50, seed=3)).all()
+    assert (drawn != codec.sample(50, seed=4)).any()
+    cold = codec.sample(50, temperature=1e-3)
+    assert (cold == cold[0]).all()
+    assert codec.decode(drawn).shape == (50, 8, 8)
+
+
+def test_a_codec_survives_its_folder_without_pickle(codec, digits, tmp_path):
+    for _ in range(2):  # the second time over the first
+        codec.save(tmp_path / "model")
+    assert {path.name for path in (tmp_path / "model").iterdir()} == set(FILES)
+    for path in (tmp_path / "model").glob("*.npz"):
+        with np.load(path, allow_pickle=False) as arrays:
+            assert all(arrays[name] is not None for name in arrays.files)
+    again = Codec.load(tmp_path / "model")
+    assert again.info == codec.info == json.loads((tmp_path / "model" / "info.json").read_text())
+    tokens = codec.encode(digits)
+    assert (again.encode(digits) == tokens).all()
+    assert (again.decode(tokens) == codec.decode(tokens)).all()
+    assert (again.sample(9) == codec.sample(9)).all()
+
+
+def test_the_same_seed_gives_the_same_bytes(digits, tmp_path):
+    for name in ("one", "two"):
+        Codec.fit(digits, **SMALL).save(tmp_path / name)
+    for file in FILES:
+        one, two = (tmp_path / name / file for name in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_parts_can_be_left_out(digits, tmp_path):
+    codec = Codec.fit(digits, **SMALL, refine=None, train_ar=None)
+    codec.save(tmp_path / "model")
+    files = {path.name for path in (tmp_path / "model").iterdir()}
+    assert files == {"vae.safetensors", "codebook.npz", "info.json"}
+    again = Codec.load(tmp_path / "model")
+    tokens = again.encode(digits)
+    assert (tokens == codec.encode(digits)).all()
+    assert set(again.info["validation"]) == {"vae_total", "bce"}
+    with pytest.raises(InputError, match="train_ar = None: this model has no prior"):
+        again.sample(1)
+
+
+def test_ones_own_vae_is_quantised_as_it_is(digits, tmp_path):
+    vae = Linear()
+    codec = Codec.fit(digits, vae=vae, codes=8, tokens=2, steps=20)
+    assert not vae.training
+    tokens = codec.encode(digits)
+    with torch.no_grad():
+        means, log_variances = vae.encode(torch.from_numpy(digits).float() / 255)
+        assert (codec.encode_latents(means, log_variances) == tokens).all()
+        logits = vae.decode(torch.from_numpy(codec.decode_latents(tokens)).float())
+    assert np.allclose(codec.decode(tokens), logits.sigmoid(), atol=1e-6)
+    codec.save(tmp_path / "model")
+    assert not (tmp_path / "model" / "vae.safetensors").exists()
+    again = Codec.load(tmp_path / "model", vae=vae)
+    assert (again.encode(digits) == tokens).all()
+    alone = Codec.load(tmp_path / "model")
+    assert (alone.encode_latents(means, log_variances) == tokens).all()
+    with pytest.raises(InputError, match="vae = None; this model's VAE is your own"):
+        alone.encode(digits)
+
+
+def test_a_vae_of_ours_may_be_given_and_is_refined(codec, digits, tmp_path):
+    options = {name: SMALL[name] for name in ("codes", "tokens", "steps")}
+    second = Codec.fit(digits, vae=codec.tokenizer.vae, **options)
+    assert second.tokenizer.code_decoder is not None
+    second.save(tmp_path / "model")
+    assert (Codec.load(tmp_path / "model").encode(digits) == second.encode(digits)).all()
+
+
+class Wrong(Linear):
+    def __init__(self, **answers):
+        super().__init__()
+        self.answers = answers
+
+    def encode(self, images):
+        return self.answers.get("encode", super().encode(images))
+
+    def decode(self, latents):
+        return self.answers.get("decode", super().decode(latents))
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"encode": torch.zeros(2, 4)}, "vae.encode gives Tensor; allowed: a tuple of two"),
+        ({"encode": (torch.zeros(2, 4), torch.zeros(2, 1))}, r"shapes \(2, 4\), \(2, 1\); allowed"),
+        ({"decode": torch.zeros(2, 64)}, r"shape \(2, 64\); allowed: logits \(2, 8, 8\)"),
+    ],
+)
+def test_a_vae_that_does_otherwise_is_told_what_is_expected(digits, answers, message):
+    with pytest.raises(InputError, match=message):
+        Codec.fit(digits, vae=Wrong(**answers))
+
+
+def test_latents_alone(latents, tmp_path):
+    means, log_variances = latents
+    codec = Codec.fit_latents(means, log_variances, codes=8, tokens=2, steps=20)
+    tokens = codec.encode_latents(means, log_variances)
+    assert tokens.shape == (300, 2)
+    found = codec.decode_latents(tokens)
+    assert np.square(found - means).sum(1).mean() < np.square(means - means.mean(0)).sum(1).mean()
+    assert codec.decode_latents(codec.sample(5)).shape == (5, 6)
+    codec.save(tmp_path / "model")
+    again = Codec.load(tmp_path / "model")
+    assert (again.encode_latents(means, log_variances) == tokens).all()
+    with pytest.raises(InputError, match="this model was fitted on latents"):
+        again.encode(np.zeros((2, 8, 8)))
+
+
+def test_latents_without_variances_are_measured_as_they_are(latents):
+    means = latents[0]
+    codec = Codec.fit_latents(means, codes=8, tokens=2, train_ar=None)
+    rows = codec.info["training_rows"]
+    assert codec.quantizer.get_params() == GeodesicQuantizer(8, 2, metric="euclidean").get_params()
+    assert rows < 300
+    assert set(codec.info["validation"]) == {"squared_error"}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c: c.encode(np.zeros((2, 9, 8))), r"\(2, 9, 8\); this model was fitted on \(N, 8"),
+        (lambda c: c.encode(np.zeros((2, 8, 8), int)), "int64; allowed: uint8, or floats"),
+        (lambda c: c.decode([[0, 8]]), r"tokens of position 1 in \[8, 8\]; allowed: \[0, 7\]"),
+        (lambda c: c.decode([[0, -1]]), r"in \[-1, -1\]"),
+        (lambda c: c.decode([[0, 1, 2]]), r"\(1, 3\), int64; allowed: \(N, 2\) integers"),
+        (lambda c: c.decode([[0.0, 1.0]]), "float64; allowed: "),
+        (lambda c: c.sample(0), "count = 0; allowed: at least 1"),
+        (lambda c: c.sample(1, temperature=0.0), "temperature = 0.0; allowed: above 0"),
+        (lambda c: c.encode_latents(np.zeros((2, 3)), np.zeros((2, 3))), r"allowed: \(N, 4\)"),
+        (lambda c: c.encode_latents(np.zeros((2, 4)), np.zeros((2, 3))), "log_variances of shape"),
+        (lambda c: Codec.fit_latents(np.zeros(5)), r"means of shape \(5,\); allowed: \(N, D\)"),
+        (lambda c: Codec.fit(np.zeros((9, 8, 8)), codes=1), "codes = 1: Input should be"),
+        (lambda c: Codec.fit(np.zeros((9, 8, 8)), vae=Linear(), refine={"candidates": 1}), "refi"),
+    ],
+)
+def test_bad_input_is_named(codec, call, message):
+    with pytest.raises(InputError, match=message):
+        call(codec)
+
+
+def test_a_folder_that_is_no_model_is_named(codec, tmp_path):
+    with pytest.raises(InputError, match=r"info\.json: no such file"):
+        Codec.load(tmp_path)
+    (tmp_path / "info.json").write_text("[]")
+    with pytest.raises(InputError, match=r"info\.json: not of a model"):
+        Codec.load(tmp_path)
+    codec.save(tmp_path)
+    (tmp_path / "prior.safetensors").unlink()
+    with pytest.raises(InputError, match=r"prior\.safetensors: no such weights file$"):
+        Codec.load(tmp_path)
+    save_npz(tmp_path / "codebook.npz", a=1)
+    with pytest.raises(InputError, match=r"codebook\.npz: no array 'parameters'"):
+        Codec.load(tmp_path)
+    (tmp_path / "letter.txt").touch()
+    with pytest.raises(InputError, match=r"a folder that holds letter\.txt"):
+        codec.save(tmp_path)
