@@ -50,9 +50,7 @@ class Geodesic:
     def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
         k, power = self.neighbors, self.edge_power
         kmeans = GeodesicKMeans(codes, n_neighbors=k, edge_power=power, random_state=seed)
-        if self.whitened:
-            return kmeans.set_params(smoothing=self.smoothing).fit(points).labels_
-        return kmeans.fit(points, edge_points=averaged(points, k, self.smoothing)).labels_
+        return kmeans.set_params(smoothing=self.smoothing, whiten=self.whitened).fit(points).labels_
 
 
 @dataclass(frozen=True)
@@ -65,11 +63,13 @@ class Decayed:
 
     edge_power: float
     smoothing: int
+    whitened: bool = True
     share: float = 0.05
     name: ClassVar[str] = "geodesic, decay"
 
     def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
-        rows = whitened(averaged(points, NEIGHBORS, self.smoothing, self.share))
+        rows = averaged(points, NEIGHBORS, self.smoothing, self.share)
+        rows = whiten(rows) if self.whitened else rows
         kmeans = GeodesicKMeans(codes, n_neighbors=NEIGHBORS, edge_power=self.edge_power)
         return kmeans.set_params(random_state=seed).fit(points, edge_points=rows).labels_
 
@@ -80,11 +80,16 @@ class Iterated:
 
     edge_power: float
     smoothing: int
+    whitened: bool = True
     name: ClassVar[str] = "geodesic, iterated"
 
     def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
-        half = whitened(averaged(points, NEIGHBORS, self.smoothing // 2))
-        return Geodesic(self.edge_power, self.smoothing - self.smoothing // 2)(half, codes, seed)
+        half = averaged(points, NEIGHBORS, self.smoothing // 2)
+        half = whiten(half) if self.whitened else half
+        rest = Geodesic(
+            self.edge_power, self.smoothing - self.smoothing // 2, whitened=self.whitened
+        )
+        return rest(half, codes, seed)
 
 
 @dataclass(frozen=True)
@@ -97,13 +102,15 @@ class Evened:
 
     edge_power: float
     smoothing: int
+    whitened: bool = True
     weight: float = 0.5
     steps: int = 10
     name: ClassVar[str] = "geodesic, even cells"
 
     def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
         kmeans = GeodesicKMeans(codes, n_neighbors=NEIGHBORS, edge_power=self.edge_power)
-        kmeans.set_params(smoothing=self.smoothing, random_state=seed).fit(points)
+        kmeans.set_params(smoothing=self.smoothing, whiten=self.whitened, random_state=seed)
+        kmeans.fit(points)
         ways = dijkstra(kmeans.graph_, directed=True, indices=kmeans.node_medoids_)
         scale = self.weight * kmeans.node_distances_.mean()
         labels = kmeans.node_labels_
@@ -207,7 +214,7 @@ def averaged(points: np.ndarray, neighbors: int, steps: int, share: float = 0) -
     return rows
 
 
-def whitened(rows: np.ndarray) -> np.ndarray:
+def whiten(rows: np.ndarray) -> np.ndarray:
     """Principal components of (N, F) points, each of variance 1."""
     from sklearn.decomposition import PCA
 

@@ -135,7 +135,7 @@ class Study:
         codes, size = self.options.codes, min(MEMBERS, self.options.seeds)
         few = [k for k in FEW_CODES if k in codes]
         # Without smoothing there is nothing to vary: then the most that was tried.
-        setting = chosen.edge_power, chosen.smoothing or max(SMOOTHINGS)
+        setting = chosen.edge_power, chosen.smoothing or max(SMOOTHINGS), chosen.whitened
         planned: dict[str, tuple[Clustering, Sequence[int]]] = {
             words.GEODESIC: (chosen, codes),
             words.EUCLIDEAN: (KMeans(), codes),

@@ -63,7 +63,9 @@ class GeodesicKMeans(
     edge_power : float
         An edge is length ** edge_power long (Fermat distances for powers above 1).
     smoothing : int
-        Edges are measured on points averaged this many times over their neighbours, and whitened.
+        Edges are measured on points averaged this many times over their neighbours.
+    whiten : bool
+        Those averages are whitened; nothing else is.
     n_init : int
         Starts; the best result is kept.
     max_iter : int
@@ -122,6 +124,7 @@ class GeodesicKMeans(
         metric: str | Length = "euclidean",
         edge_power: float = 1.0,
         smoothing: int = 0,
+        whiten: bool = True,
         n_init: int = 1,
         max_iter: int = 100,
         random_state: Any = None,
@@ -133,6 +136,7 @@ class GeodesicKMeans(
         self.metric = metric
         self.edge_power = edge_power
         self.smoothing = smoothing
+        self.whiten = whiten
         self.n_init = n_init
         self.max_iter = max_iter
         self.random_state = random_state
@@ -313,7 +317,9 @@ class GeodesicKMeans(
             self.metric if callable(self.metric) else euclidean_length,
             self.edge_power,
         )
-        self.geometry_ = smooth(geometry, self.smoothing) if self.smoothing else geometry
+        if self.smoothing:
+            geometry = smooth(geometry, self.smoothing, self.whiten)
+        self.geometry_ = geometry
         graph = build_graph(self.geometry_)
         self.graph_, self.n_components_ = graph.matrix, graph.n_components
         self.recall_ = self.geometry_.recall()

@@ -196,8 +196,8 @@ def averaging(geometry: Geometry) -> sparse.csr_matrix:
     return sparse.csr_matrix((weights, members.ravel(), starts), shape=(n, n))
 
 
-def smooth(geometry: Geometry, steps: int) -> Geometry:
-    """Measure edges on coordinates averaged over the neighbours, then whitened.
+def smooth(geometry: Geometry, steps: int, whiten: bool = True) -> Geometry:
+    """Measure edges on coordinates averaged over the neighbours, then whitened if asked for.
 
     Each step replaces a point by the mean of itself and its k nearest: a low-pass filter of the
     graph, after which edges see clusters instead of noise. The neighbours stay those of `points`.
@@ -207,24 +207,29 @@ def smooth(geometry: Geometry, steps: int) -> Geometry:
     geometry : Geometry
     steps : int
         At least 1.
+    whiten : bool
+        Give all principal components the same variance: averages shrink some more than others.
     """
-    n, average = len(geometry.points), averaging(geometry)
+    average = averaging(geometry)
     before = after = geometry.edge_points.astype(np.float64)
     for _ in range(steps):
         before, after = after, average @ after
+    if whiten:
+        # Whitening is affine, so averages commute with it.
+        before, after = _whitened(before, after)
+    smoothed = replace(geometry, edge_points=after, half_smoothed=before)
+    smoothed.__dict__["indices"] = geometry.indices  # spares a second search
+    return smoothed
+
+
+def _whitened(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both (N, G) in the coordinates that whiten the second."""
     center = after.mean(0)
-    variances, axes = np.linalg.eigh((after - center).T @ (after - center) / n)
+    variances, axes = np.linalg.eigh((after - center).T @ (after - center) / len(after))
     kept = variances > 1e-9 * variances.max()
     kept[-1] = True  # the largest, even where all points have become one
     whiten = axes[:, kept] / np.sqrt(np.maximum(variances[kept], np.finfo(float).tiny))
-    # Whitening is affine, so averages commute with it.
-    smoothed = replace(
-        geometry,
-        edge_points=(after - center) @ whiten,
-        half_smoothed=(before - center) @ whiten,
-    )
-    smoothed.__dict__["indices"] = geometry.indices  # spares a second search
-    return smoothed
+    return (before - center) @ whiten, (after - center) @ whiten
 
 
 @dataclass(frozen=True)

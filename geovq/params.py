@@ -114,6 +114,7 @@ class GeodesicQuantize(Codebooks):
     neighbors: Count = 10
     metric: Literal["euclidean", "precision", "fisher", "pullback"] = "precision"
     smoothing: Annotated[int, Field(ge=0)] = 0
+    whiten: bool = True
     edge_power: Annotated[float, Field(gt=0)] = 1.0
     assignment: Literal["vote", "geodesic"] = "vote"
 

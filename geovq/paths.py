@@ -35,7 +35,12 @@ class PointGraph:
 
     @classmethod
     def of(
-        cls, points: np.ndarray, neighbors: int, smoothing: int = 0, edge_power: float = 1.0
+        cls,
+        points: np.ndarray,
+        neighbors: int,
+        smoothing: int = 0,
+        edge_power: float = 1.0,
+        whiten: bool = True,
     ) -> Self:
         """Build the graph.
 
@@ -44,7 +49,7 @@ class PointGraph:
         points : ndarray of shape (N, D)
         neighbors : int
             k; at most the number of distinct points less one is used.
-        smoothing, edge_power
+        smoothing, edge_power, whiten
             As in `GeodesicKMeans`.
 
         Warns
@@ -55,7 +60,7 @@ class PointGraph:
         rows = distinct_rows(points)[0]
         nodes = points[rows].astype(np.float64)
         geometry = Geometry(nodes, min(neighbors, len(nodes) - 1), nodes, power=edge_power)
-        geometry = smooth(geometry, smoothing) if smoothing else geometry
+        geometry = smooth(geometry, smoothing, whiten) if smoothing else geometry
         return cls(geometry, build_graph(geometry).matrix, rows)
 
     def shortest_paths(self, starts: np.ndarray, ends: np.ndarray) -> list[np.ndarray]:

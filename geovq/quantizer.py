@@ -69,7 +69,7 @@ class GeodesicQuantizer(BaseEstimator):
         See `geovq.latent_metrics`.
     neighbors : int
         k of the k-NN graph and of the vote.
-    smoothing, edge_power
+    smoothing, whiten, edge_power
         As in `GeodesicKMeans`.
     assignment : {'vote', 'geodesic'}
         How latents get the code of a geodesic partition: by the majority of their k nearest
@@ -98,6 +98,7 @@ class GeodesicQuantizer(BaseEstimator):
         metric: str = "precision",
         neighbors: int = 10,
         smoothing: int = 0,
+        whiten: bool = True,
         edge_power: float = 1.0,
         assignment: str = "vote",
         clustering: str = "geodesic",
@@ -110,6 +111,7 @@ class GeodesicQuantizer(BaseEstimator):
         self.metric = metric
         self.neighbors = neighbors
         self.smoothing = smoothing
+        self.whiten = whiten
         self.edge_power = edge_power
         self.assignment = assignment
         self.clustering = clustering
@@ -281,6 +283,7 @@ class GeodesicQuantizer(BaseEstimator):
             metric=METRICS[self.metric].length,
             edge_power=self.edge_power,
             smoothing=self.smoothing,
+            whiten=self.whiten,
             random_state=self.random_state,
         ).fit(points, edge_points=edge_points)
         vectors = cell_means(points, kmeans.labels_, kmeans.cluster_centers_, weights)

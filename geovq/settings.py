@@ -34,6 +34,7 @@ SHORT = {
             "neighbors",
             "metric",
             "smoothing",
+            "whiten",
             "edge_power",
             "assignment",
         )

@@ -53,6 +53,7 @@ def main(params: Params) -> None:
         settings.neighbors,
         settings.smoothing,
         settings.edge_power,
+        settings.whiten,
     )
     books = {}
     for name, tokenizer in tokenizers.items():

@@ -105,6 +105,7 @@ def test_smoothing_is_a_power_of_the_average_then_white(points):
         np.column_stack([expected, np.ones(120)]) @ affine, after.edge_points, atol=1e-9
     )
     assert (after.indices == before.indices).all()
+    np.testing.assert_allclose(smooth(before, 3, whiten=False).edge_points, expected, atol=1e-9)
 
 
 def test_smoothing_drops_directions_without_variance(points):
@@ -113,8 +114,10 @@ def test_smoothing_drops_directions_without_variance(points):
 
 
 @pytest.mark.parametrize("steps", [0, 4])
-def test_training_points_attach_where_they_were(points, steps):
-    known = smooth(geometry(points, power=2.0), steps) if steps else geometry(points, power=2.0)
+@pytest.mark.parametrize("whiten", [True, False])
+def test_training_points_attach_where_they_were(points, steps, whiten):
+    known = geometry(points, power=2.0)
+    known = smooth(known, steps, whiten) if steps else known
     indices, lengths = known.attach(points)
     assert (indices[:, 0] == np.arange(120)).all()
     np.testing.assert_allclose(lengths[:, 0], 0, atol=1e-12)

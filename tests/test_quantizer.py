@@ -20,7 +20,7 @@ VARIANTS = [
     {"metric": "euclidean"},
     {"metric": "fisher", "tokens": 2},
     {"metric": "pullback", "tokens": 2},
-    {"smoothing": 5, "edge_power": 2.0},
+    {"smoothing": 5, "edge_power": 2.0, "whiten": False},
 ]
 
 
