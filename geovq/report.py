@@ -122,7 +122,9 @@ def findings(scores: Scores) -> list[str]:
             ("recognition", "recognition", "+.3f"),
         ):
             if mine[key] is not None:
-                parts.append(f"{mine[key] - scores[rival][key]:{form}} {unit}")
+                # Adding 0 takes the sign off a zero.
+                change = round(mine[key] - scores[rival][key], int(form[-2])) + 0.0
+                parts.append(f"{change:{form}} {unit}")
         sentences.append(f"Geodesic minus {NAMES[rival]}: {', '.join(parts)}.")
     return sentences
 
