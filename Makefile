@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 2000
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run plots test lock clean
+.PHONY: run plots test docs lock clean
 
 run: .venv/ready  ## every stage, then the table of results
 	dvc repro
@@ -21,6 +21,9 @@ test: .venv/ready  ## style, types, tests
 	mypy
 	pytest
 
+docs: .venv/ready  ## the site: docs/_build/html/index.html
+	sphinx-build -W --keep-going --quiet -d docs/_build/cache docs docs/_build/html
+
 .venv/ready: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "geovq needs Python 3.11 or newer (make PYTHON=...)")'
 	$(PYTHON) -m venv .venv
@@ -33,4 +36,4 @@ lock: .venv/ready  ## pin requirements.in to the last transitive package
 		--custom-compile-command 'make lock' requirements.in -o requirements.txt
 
 clean:  ## the environment and what was computed (not the cache)
-	rm -rf .venv data/*
+	rm -rf .venv data/* docs/_build docs/api docs/gallery

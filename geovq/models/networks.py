@@ -24,7 +24,7 @@ __all__ = ["check_images", "decoder", "encoder"]
 
 
 def check_images(images: Tensor, image_shape: Sequence[int]) -> None:
-    """Raise `InputError` unless images are (N, *image_shape)."""
+    """Raise `InputError` unless images are (N, H, W) of that height and width."""
     height, width = image_shape
     if images.ndim != 3 or tuple(images.shape[1:]) != (height, width):
         raise InputError(

@@ -1,0 +1,64 @@
+"""The documentation: examples run, links lead somewhere, the picture shows the pipeline."""
+
+import re
+import runpy
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
+QUICK = [path for path in EXAMPLES if "train_vae" not in path.read_text()]
+
+
+def slugs(page):
+    """Anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_to_files_and_headings(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"\w+:", target):
+            continue
+        name, _, anchor = unquote(target).partition("#")
+        path = page.parent / name if name else page
+        assert path.exists(), f"{page.name} links to {target}"
+        if anchor:
+            assert anchor in slugs(path), f"{page.name} links to {target}"
+
+
+def test_the_picture_of_the_data_flow_is_current():
+    drawn = runpy.run_path(str(ROOT / "docs" / "data_flow.py"))
+    stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+    assert set(drawn["BOXES"]) == set(stages)
+    picture = (ROOT / "docs" / "pictures" / "data_flow.svg").read_text()
+    assert drawn["draw"]() == picture, "run python docs/data_flow.py"
+
+
+@pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_are_short(script):
+    code = script.read_text().split('"""')[2].strip().splitlines()
+    assert len(code) <= 40
+    assert max(map(len, code)) <= 100
+
+
+@pytest.mark.parametrize("script", QUICK, ids=lambda path: path.stem)
+def test_examples_draw(script, monkeypatch):
+    """Those that train a network are run by `make docs` only."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    shown = []
+    monkeypatch.setattr(pyplot, "show", lambda: shown.append(pyplot.gcf()))
+    runpy.run_path(str(script))
+    assert len(shown) == 1
+    assert shown[0].axes
+    pyplot.close("all")
