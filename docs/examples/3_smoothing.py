@@ -3,9 +3,10 @@ What smoothing does to edges
 ============================
 
 Neighbours are found once. Then every point moves to the mean of itself and its neighbours, a few
-times over, and edges are measured between the moved points. Noise goes first: edges inside a class
-shrink, those that lead from one class to another stay long, and clusters end there. The points are
-the pixels of scikit-learn's digits; no label is used but to colour and to score.
+times over, and edges are measured between the moved points. Noise goes first: beside edges inside a
+class, those that lead from one class to another grow longer and longer. The clusters gain from it
+only so far, as the index says. The points are the pixels of scikit-learn's digits; no label is used
+but to colour and to score.
 """
 
 import matplotlib.pyplot as plt
@@ -18,7 +19,7 @@ from geovq import GeodesicKMeans
 points, labels = load_digits(return_X_y=True)
 
 figure, grid = plt.subplots(1, 3, figsize=(9, 3), sharex=True, layout="constrained")
-for axes, steps in zip(grid, (0, 2, 10), strict=True):
+for axes, steps in zip(grid, (0, 5, 20), strict=True):
     kmeans = GeodesicKMeans(10, edge_power=2, smoothing=steps, random_state=0).fit(points)
     edges, classes = kmeans.graph_.tocoo(), labels[kmeans.node_rows_]
     between = classes[edges.row] != classes[edges.col]
