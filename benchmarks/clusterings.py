@@ -96,15 +96,16 @@ class Iterated:
 class Evened:
     """Geodesic k-means whose cells then give and take points, so that sizes even out.
 
-    Points go to argmin_c d(x, c) + λ log p_c, where p_c is the share of cell c and λ a part of the
-    mean distance: steps towards fewer nats of distance minus λ times the entropy of the sizes.
+    Points go to argmin_c d(x, c) + λ log p_c, where p_c is the share of cell c and λ the median
+    distance times `weight`: steps towards a low mean distance minus λ times the entropy of the
+    sizes. Shares follow slowly, or points would swing between cells.
     """
 
     edge_power: float
     smoothing: int
     whitened: bool = True
-    weight: float = 0.5
-    steps: int = 10
+    weight: float = 1.0
+    steps: int = 30
     name: ClassVar[str] = "geodesic, even cells"
 
     def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
@@ -112,11 +113,13 @@ class Evened:
         kmeans.set_params(smoothing=self.smoothing, whiten=self.whitened, random_state=seed)
         kmeans.fit(points)
         ways = dijkstra(kmeans.graph_, directed=True, indices=kmeans.node_medoids_)
-        scale = self.weight * kmeans.node_distances_.mean()
+        scale = self.weight * np.median(kmeans.node_distances_)
         labels = kmeans.node_labels_
+        shares = np.bincount(labels, minlength=codes) / len(labels)
         for _ in range(self.steps):
-            shares = np.bincount(labels, minlength=codes).clip(1) / len(labels)
             labels = (ways + scale * np.log(shares)[:, None]).argmin(0)
+            found = np.bincount(labels, minlength=codes) / len(labels)
+            shares = np.maximum(0.8 * shares + 0.2 * found, 1 / len(labels))
         return labels[kmeans.row_nodes_]
 
 

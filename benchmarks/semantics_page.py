@@ -30,8 +30,8 @@ VARIANTS = {
     "geodesic, iterated": "after half of the {smoothing} averages neighbours are searched again, "
     "and the other half and the paths run on the new graph",
     "geodesic, decay": "each average keeps a share of {share:g} of the point as it was",
-    "geodesic, even cells": "cells then trade points, at the nearest centre plus {weight:g} mean "
-    "distances times the log of the cell's share",
+    "geodesic, even cells": "cells then trade points: each goes where the distance plus {weight:g} "
+    "median distances times the log of the cell's share is least",
 }
 RIVALS = VARIANTS | {
     "geodesic, plain": "shortest paths over the lengths between points, not smoothed",
