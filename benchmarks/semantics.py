@@ -170,7 +170,7 @@ def publish(
     folder, dataset = options.folder, options.dataset
     source = "" if options.latents == "vae" else f" ({options.latents})"
     title = f"{dataset}{source}: what one token tells about the class"
-    curves = {name: rows for name, rows in methods.items() if name not in words.VARIANTS}
+    curves = {name: rows for name, rows in methods.items() if name in figures.LOOKS}
     save_figure(folder / "purity.png", figures.purity_curve(curves, title))
     save_figure(folder / "cost.png", figures.cost_curve(curves, f"{title}, and its cost"))
     chosen = f"{dataset}{source}, {words.CHOSEN_AT} geodesic codes"

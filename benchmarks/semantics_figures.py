@@ -16,33 +16,27 @@ TICKS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 SMALLEST = 2e-3  # share of impure images below which nothing is drawn
 BLUE, RED, GREEN, PINK, ORANGE, SKY, BLACK = COLORS
 LOOKS = {
-    "geodesic": (BLUE, "-"),
-    "geodesic, plain": (SKY, "-"),
-    "k-means": (RED, "-"),
-    "k-means, smoothed": (ORANGE, "-"),
-    "spectral": (GREEN, "-"),
-    "Leiden": (PINK, "-"),
-    "ensemble, geodesic": (BLUE, ":"),
-    "ensemble, k-means": (RED, ":"),
-    "VQ-VAE": (BLACK, "-"),
+    "geodesic": BLUE,
+    "geodesic, plain": SKY,
+    "k-means": RED,
+    "k-means, smoothed": ORANGE,
+    "spectral": GREEN,
+    "Leiden": PINK,
+    "VQ-VAE": BLACK,
 }
 
 
 def look(method: str) -> dict[str, Any]:
     """How a method is drawn, everywhere."""
-    base = method
-    if method.startswith("ensemble"):
-        base = f"ensemble, {method.rsplit(', ', 1)[1]}"
-    color, style = LOOKS[base]
     width = 2.4 if method == "geodesic" else 1.3
-    return {"color": color, "ls": style, "lw": width, "marker": "o", "ms": 2.5 + width}
+    return {"color": LOOKS[method], "lw": width, "marker": "o", "ms": 2.5 + width}
 
 
 def purity_curve(methods: Methods, title: str) -> Figure:
     """Purity against bits; every line has its name at its end."""
     figure = Figure(figsize=(7.4, 4.9), layout="constrained")
     axes = figure.add_subplot()
-    ends = {}
+    starts, ends = {}, {}
     for method, rows in methods.items():
         # Leiden may find another number of clusters; what a VQ-VAE leaves unused is paid for.
         x = np.log2(means(rows, "codes" if method == END_TO_END else "found"))
@@ -50,7 +44,7 @@ def purity_curve(methods: Methods, title: str) -> Figure:
         spreads = np.array([np.std(row["purity"], ddof=1) for row in rows])
         axes.vlines(x, y - spreads, y + spreads, color=look(method)["color"], lw=1, alpha=0.4)
         axes.plot(x, y, **look(method))
-        ends[method] = (x[-1], y[-1])
+        starts[method], ends[method] = (x[0], y[0]), (x[-1], y[-1])
     purity_scale(axes)
     codes = sorted({row["codes"] for rows in methods.values() for row in rows})
     axes.set_xticks(np.log2(codes), [f"{np.log2(k):.3g}\n{k}" for k in codes])
@@ -58,7 +52,7 @@ def purity_curve(methods: Methods, title: str) -> Figure:
     axes.set_title(title, loc="left", fontsize=11)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    label_ends(axes, ends)
+    label(axes, starts, ends)
     return figure
 
 
@@ -79,7 +73,7 @@ def cost_curve(methods: Methods, title: str) -> Figure:
     axes.set_title(title, loc="left", fontsize=11)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=9, frameon=False, loc="lower right")
+    figure.legend(fontsize=9, frameon=False, loc="outside right center")
     return figure
 
 
@@ -122,14 +116,16 @@ def _impurity(purity: np.ndarray) -> np.ndarray:
     return -np.log(np.maximum(1 - np.asarray(purity), SMALLEST))
 
 
-def label_ends(axes: Axes, ends: dict[str, tuple[float, float]]) -> None:
-    """Names beside the ends of lines; those of the right edge are spread so that none overlap."""
+def label(
+    axes: Axes, starts: dict[str, tuple[float, float]], ends: dict[str, tuple[float, float]]
+) -> None:
+    """Names at the right edge, spread so that none overlap; at their start for shorter lines."""
     edge, gap = max(x for x, _ in ends.values()), 0.055  # of the axes' height
     left, right = axes.get_xlim()
     axes.set_xlim(left, right)
-    inside = {name: place for name, place in ends.items() if place[0] < edge - 0.2}
+    inside = {name: starts[name] for name, place in ends.items() if place[0] < edge - 0.2}
     for name, place in inside.items():
-        at: dict[str, Any] = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
+        at: dict[str, Any] = {"xytext": (-7, 3), "textcoords": "offset points", "ha": "right"}
         axes.annotate(name, place, color=look(name)["color"], fontsize=10, **at)
     to_axes = axes.transData + axes.transAxes.inverted()
     heights = {n: to_axes.transform(p)[1] for n, p in ends.items() if n not in inside}
