@@ -146,8 +146,8 @@ def queue(search: Search, shared: dict[str, Any], seeds: int, name: str) -> None
 
 
 def experiments() -> list[str]:
-    """Names of the experiments of the current commit."""
-    command = ["dvc", "exp", "list", "--name-only"]
+    """Names of all experiments, also of commits that HEAD has left while a search ran."""
+    command = ["dvc", "exp", "list", "--all-commits", "--name-only"]
     return subprocess.check_output(command, text=True).split()
 
 

@@ -146,4 +146,6 @@ def verdict(grid: Grid, found: np.ndarray, chosen: tuple[int, ...]) -> str:
         if gap <= noise:
             return f"Undecided. {between}."
     word = "Supports" if best == chosen else "Contradicts"
-    return f"{word} the document{', by a single seed' * (found.shape[-1] == 1)}. {between}."
+    return (
+        f"{word} the document{', as far as one seed can tell' * (found.shape[-1] == 1)}. {between}."
+    )

@@ -49,7 +49,7 @@ def test_a_total_is_distortion_and_code_length():
 def test_one_seed_is_said_to_be_one():
     text = page(GRID, DOCUMENT, rows(lambda k, c, s: abs(k - 10) + abs(c - 64)), "x", "y")
     assert "one seed" in text
-    assert "Supports the document, by a single seed. neighbors 10, codes 64 is" in text
+    assert "Supports the document, as far as one seed can tell. neighbors 10, codes 64 is" in text
     assert "neighbors 5, codes 64 the best other one: 5.00 nats higher" in text
     assert "| 5           | 128     | 69.00  |" in text
 
