@@ -84,8 +84,8 @@ class Iterated:
     name: ClassVar[str] = "geodesic, iterated"
 
     def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
-        half = averaged(points, NEIGHBORS, self.smoothing // 2)
-        half = whiten(half) if self.whitened else half
+        raw = Geometry(points, NEIGHBORS, points)
+        half = smooth(raw, self.smoothing // 2, self.whitened).edge_points
         rest = Geodesic(
             self.edge_power, self.smoothing - self.smoothing // 2, whitened=self.whitened
         )
