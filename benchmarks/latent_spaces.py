@@ -79,8 +79,8 @@ class Study:
 
         def train() -> VAE:
             splits = self.pixels["train"], self.pixels["validation"]
-            params = self.params.train_vae.model_copy(update={"latent_dim": space.dim})
-            return train_vae(*splits, params, seed, kl_weight=space.kl_weight or 0.0)[0]
+            change = {"latent_dim": space.dim, "kl_weight": space.kl_weight}
+            return train_vae(*splits, self.params.train_vae.model_copy(update=change), seed)[0]
 
         return _once(path, VAE, train)
 

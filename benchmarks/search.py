@@ -40,7 +40,7 @@ QUICK = {
 
 
 def vae_total(read: Read, tokens: int) -> float:
-    return read("train_vae")["validation_total"]
+    return read("train_vae")["validation_loss"]
 
 
 def vqvae_bce(read: Read, tokens: int) -> float:

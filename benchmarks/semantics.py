@@ -8,7 +8,8 @@ of the geodesics are chosen at 16 codes by stability: the adjusted Rand index be
 different VAEs give to the same validation images. Test labels are for the tables alone. VQ-VAEs of
 one token, trained for as many steps, come last. Networks are those of params.yaml.
 
-`--latents grid` takes convolutional VAEs, `pca` and `pixels` none at all. Pieces that scores.json
+`--latents grid` takes convolutional VAEs, `pca` and `pixels` none at all; `--kl-weight 0.1` trains
+VAEs of another weight of the KL term (no VQ-VAEs then: they have none). Pieces that scores.json
 has already are not computed again, and the page is written after every slow method, so that a run
 may be stopped.
 """
@@ -64,9 +65,11 @@ class Study:
     """Scores of clusterings; images, latents and networks are made when a score is missing."""
 
     def __init__(self, options: argparse.Namespace, params: Params) -> None:
-        if options.latents == "grid":
-            grid = params.train_vae.model_copy(update=GRID)
-            params = params.model_copy(update={"train_vae": grid})
+        change = dict(GRID) if options.latents == "grid" else {}
+        if options.kl_weight is not None:
+            change["kl_weight"] = options.kl_weight
+        network = params.train_vae.model_copy(update=change)
+        params = params.model_copy(update={"train_vae": network})
         self.options, self.params = options, params
         sections = ("prepare", *TRAINED.get(options.latents, ()))
         self.decides = {"dataset": options.dataset, **settings(params, *sections)}
@@ -156,7 +159,8 @@ class Study:
                 makers[words.ENSEMBLE.format(size, name)] = [
                     partial(self.cluster, planned[name][0], k, size) for k in few
                 ]
-            makers[words.END_TO_END] = [partial(self.vqvae, k) for k in few]
+            if self.options.kl_weight is None:  # a VQ-VAE has no KL term to weigh
+                makers[words.END_TO_END] = [partial(self.vqvae, k) for k in few]
         return makers
 
 
@@ -168,6 +172,8 @@ def publish(
 ) -> str:
     """Write the page and its pictures; returns the page."""
     folder, dataset = options.folder, options.dataset
+    if options.kl_weight is not None:
+        dataset += f", KL weight {options.kl_weight:g}"
     source = "" if options.latents == "vae" else f" ({options.latents})"
     title = f"{dataset}{source}: what one token tells about the class"
     curves = {name: rows for name, rows in methods.items() if name in figures.LOOKS}
@@ -190,6 +196,7 @@ def publish(
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = studies.parser(__doc__, seeds=5)
     parser.add_argument("--latents", choices=KINDS, default="vae", help="what is clustered")
+    parser.add_argument("--kl-weight", type=float, help="of the VAEs, if not that of params.yaml")
     parser.add_argument("--codes", type=int, nargs="+", default=CODES, help="numbers of codes")
     parser.add_argument("--vqvae-seeds", type=int, default=3)
     parser.add_argument(

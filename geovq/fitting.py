@@ -48,7 +48,7 @@ def fit_images(images: np.ndarray, vae: Autoencoder | None, chosen: Settings) ->
     pixels = as_pixels(images[~inside]), as_pixels(images[inside])
     figures = {}
     if chosen.train_vae is not None:
-        vae, figures["vae_total"] = train_vae(*pixels, chosen.train_vae, chosen.seed)
+        vae, figures["vae_loss"] = train_vae(*pixels, chosen.train_vae, chosen.seed)
     assert vae is not None
     _check(ready(vae), pixels[0][:2])
     quantizer = _quantizer(chosen)

@@ -21,9 +21,11 @@ def train_vae(
     params: TrainVAE,
     seed: int,
     log: Log | None = None,
-    kl_weight: float = 1.0,
 ) -> tuple[VAE, float]:
-    """Minimise the negative ELBO.
+    """Minimise bce + β · KL with β = `kl_weight`: the negative ELBO, if β is 1.
+
+    Other β (https://openreview.net/forum?id=Sy2fzU9gl) give latents that keep more or less of the
+    image; 0 gives an autoencoder.
 
     Parameters
     ----------
@@ -34,23 +36,20 @@ def train_vae(
         Of the weights, the batches and the posterior samples.
     log : callable, optional
         As in `geovq.training.fit`.
-    kl_weight : float
-        β of the β-VAE (https://openreview.net/forum?id=Sy2fzU9gl); 0 gives an autoencoder, and
-        only 1 a bound on the likelihood.
 
     Returns
     -------
     vae : VAE
         With its best weights on the validation split.
-    total : float
-        Its loss there, in nats per image: the negative ELBO.
+    loss : float
+        There, in nats per image.
     """
     torch.manual_seed(seed)
     vae = VAE(train.shape[1:], params.latent_dim, params.hidden, params.architecture)
 
     def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
         bce, kl = vae(batch, generator)
-        return bce + kl_weight * kl
+        return bce + params.kl_weight * kl
 
     best = fit(vae, loss, [train], [validation], params, seed=seed, log=log, title="VAE")
     return vae, best

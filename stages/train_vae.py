@@ -22,7 +22,7 @@ def main(params: Params) -> None:
         posteriors[f"{name}_log_variances"] = log_variances.numpy()
     save_module(MODELS / "vae.safetensors", vae)
     save_npz(LATENTS, **posteriors)
-    save_json(METRICS / "train_vae.json", {"validation_total": best})
+    save_json(METRICS / "train_vae.json", {"validation_loss": best})
 
 
 if __name__ == "__main__":

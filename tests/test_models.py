@@ -11,6 +11,8 @@ from geovq.errors import InputError
 from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
 from geovq.models.networks import decoder, encoder
 from geovq.models.vae import bernoulli_nll, gaussian_kl
+from geovq.params import TrainVAE
+from geovq.recipes import train_vae
 
 
 def vqvae(**options):
@@ -113,6 +115,20 @@ def test_latents_of_a_convolutional_network_are_cell_by_cell():
 def test_latents_must_fill_the_cells():
     with pytest.raises(InputError, match=r"latent_dim = 20; .* conv: multiples of its 4 × 4 = 16"):
         VAE((28, 28), 20, [4, 4, 4], "conv")
+
+
+def test_a_light_kl_term_keeps_more_of_the_image(images):
+    budget = {"max_steps": 60, "evaluate_every": 20, "batch_size": 16, "learning_rate": 0.01}
+    terms = {}
+    for weight in (0.0, 1.0):
+        params = TrainVAE(latent_dim=3, hidden=[16], kl_weight=weight, **budget)
+        vae, loss = train_vae(images, images, params, seed=0)
+        with torch.no_grad():
+            terms[weight] = [x.mean().item() for x in vae(images, torch.Generator().manual_seed(0))]
+        if not weight:
+            assert loss == pytest.approx(terms[weight][0], rel=0.05)  # another posterior sample
+    assert terms[0.0][0] < terms[1.0][0]
+    assert terms[0.0][1] > terms[1.0][1]
 
 
 # --- VQ-VAE

@@ -49,6 +49,10 @@ def test_first_codes_set_the_first_level(changed):
         ({"train_vae.latent_dim": "twenty"}, ["train_vae.latent_dim = 'twenty'", "integer"]),
         ({"train_vae.latent_dim": 20.5}, ["train_vae.latent_dim = 20.5", "integer"]),
         ({"train_vae.latent_dim": 0}, ["train_vae.latent_dim = 0", "greater than or equal to 1"]),
+        (
+            {"train_vae.kl_weight": -1.0},
+            ["train_vae.kl_weight = -1.0", "greater than or equal to 0"],
+        ),
         ({"train_vae.hidden": 512}, ["train_vae.hidden = 512", "list"]),
         ({"train_ar.cell": "rnn"}, ["train_ar.cell = 'rnn'", "'gru', 'lstm' or 'transformer'"]),
         ({"geodesic_quantize.metric": "cosine"}, ["geodesic_quantize.metric", "'fisher'"]),
