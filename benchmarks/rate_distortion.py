@@ -38,7 +38,7 @@ from geovq.latent_metrics import Latents
 from geovq.models import VAE, CodeDecoder
 from geovq.params import Params, load_params
 from geovq.quantizer import GeodesicQuantizer
-from geovq.recipes import refine, train_vae, train_vqvae
+from geovq.recipes import refine, search, train_vae, train_vqvae
 from geovq.store import save_figure
 from geovq.training import as_pixels, best_device, in_batches
 
@@ -93,16 +93,16 @@ class Model:
     def post_hoc(self, codes: Codes) -> Iterator[Row]:
         """One row a state: as made, refined, and with tokens chosen by what they decode to."""
         made: Any = codes  # has all that is read of a quantiser
-        model = CodeDecoder.of(self.vae, made, self.params.refine.candidates).to(best_device())
+        model = CodeDecoder.of(self.vae, made, **self.params.refine.search).to(best_device())
         tokens = {name: torch.from_numpy(array) for name, array in codes.tokens.items()}
         yield self.score(model.decode, tokens, codes.vocabulary, STATES[0])
         pairs = (tokens["train"], tokens["validation"]), self.splits
         refine(model, *pairs, self.params.refine, self.seed)
         yield self.score(model.decode, tokens, codes.vocabulary, STATES[1])
-        for name, count in (("train", COUNTED), ("test", None)):
-            means = torch.from_numpy(self.latents[name].means)
-            rows = (tokens[name][:count], self.pixels[name][:count], means[:count])
-            (tokens[name],) = in_batches(model.search, *rows)
+        means = {name: torch.from_numpy(self.latents[name].means) for name in tokens}
+        rows = {name: (tokens[name], self.pixels[name], means[name]) for name in tokens}
+        tokens["train"] = search(model, *(part[:COUNTED] for part in rows["train"]))
+        (tokens["test"],) = in_batches(model.search, *rows["test"])
         yield self.score(model.decode, tokens, codes.vocabulary, STATES[2])
 
     def vqvae(self, update: str, tokens: int) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from geovq.evaluation.distortion import bce
 from geovq.evaluation.rate import bits_per_image
 from geovq.models import VAE, CodeDecoder, Prior
 from geovq.quantizer import GeodesicQuantizer
-from geovq.recipes import refine, train_prior, train_vae
+from geovq.recipes import refine, search, train_prior, train_vae
 from geovq.settings import Settings
 from geovq.tokenizer import Autoencoder, PostHocTokenizer
 from geovq.training import as_pixels, best_device, in_batches
@@ -57,10 +57,11 @@ def fit_images(images: np.ndarray, vae: Autoencoder | None, chosen: Settings) ->
     quantizer.fit(means, log_variances, tokenizer.decode_means)
     tokens = tokenizer.encode(pixels[0]), tokenizer.encode(pixels[1])
     if chosen.refine is not None and isinstance(vae, VAE):
-        model = CodeDecoder.of(vae, quantizer, chosen.refine.candidates)
+        model = CodeDecoder.of(vae, quantizer, **chosen.refine.search)
         refine(model, tokens, pixels, chosen.refine, chosen.seed)
         tokenizer = PostHocTokenizer(vae, quantizer, model)
-        tokens = tokenizer.encode(pixels[0]), tokenizer.encode(pixels[1])
+        searched = search(model, tokens[0], pixels[0], torch.from_numpy(means))
+        tokens = searched, tokenizer.encode(pixels[1])
     (logits,) = in_batches(tokenizer.decode, tokens[1])
     figures["bce"] = bce(logits, pixels[1])
     prior = _prior(tokens, quantizer, chosen, figures)

@@ -160,6 +160,13 @@ class Refine(Section):
     codes: RefineCodes = RefineCodes()
     decoder: RefineDecoder = RefineDecoder()
     candidates: Annotated[int, Field(ge=0)] = 8
+    sweeps: Count = 1
+    rate_weight: Annotated[float, Field(ge=0)] = 0.0
+
+    @property
+    def search(self) -> dict[str, Any]:
+        """How tokens are chosen, as `CodeDecoder` takes it."""
+        return self.model_dump(include={"candidates", "sweeps", "rate_weight"})
 
 
 class TrainVQVAE(Codebooks, Budget):

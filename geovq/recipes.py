@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from geovq.evaluation.rate import marginals
 from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
 from geovq.params import Budget, Refine, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
 from geovq.training import Log, best_device, fit, in_batches
 
-__all__ = ["refine", "train_classifier", "train_prior", "train_vae", "train_vqvae"]
+__all__ = ["refine", "search", "train_classifier", "train_prior", "train_vae", "train_vqvae"]
 
 
 def train_vae(
@@ -225,3 +227,29 @@ def refine(
             fit(model, loss, *splits, budget, seed=seed, title=f"refining the {name}")
         found[name] = bce()
     return found
+
+
+def search(model: CodeDecoder, tokens: Tensor, images: Tensor, means: Tensor) -> Tensor:
+    """Choose training tokens by what they decode to, and by their code length if that has a weight.
+
+    Each sweep counts lengths by the frequencies of the tokens before it; the model keeps them, so
+    that `model.search` does the same to other images.
+
+    Parameters
+    ----------
+    model : CodeDecoder
+        Its `lengths` are set.
+    tokens : Tensor of shape (N, T), int64
+    images : Tensor of shape (N, H, W)
+    means : Tensor of shape (N, D)
+        Posterior means.
+
+    Returns
+    -------
+    Tensor of shape (N, T), int64
+    """
+    for number, lengths in enumerate(model.lengths):
+        for row, p in zip(lengths, marginals(tokens.numpy(), model.vocabulary), strict=True):
+            row[: len(p)] = -torch.from_numpy(p).log()
+        (tokens,) = in_batches(partial(model.sweep, number=number), tokens, images, means)
+    return tokens

@@ -11,7 +11,7 @@ from geovq.evaluation.distortion import bce
 from geovq.models import VAE, CodeDecoder
 from geovq.params import Params
 from geovq.quantizer import GeodesicQuantizer
-from geovq.recipes import refine
+from geovq.recipes import refine, search
 from geovq.store import load_module, load_npz, save_json, save_module, save_npz
 from geovq.training import as_pixels, in_batches
 from stages.common import CODEBOOKS, CODES, IMAGES, LATENTS, METRICS, MODELS, POSTHOC, TOKENS, run
@@ -27,7 +27,7 @@ def main(params: Params, name: str) -> None:
     tokens = {split: torch.from_numpy(array) for split, array in codes.items()}
     vae = load_module(MODELS / "vae.safetensors", VAE)
     quantizer = GeodesicQuantizer.load(CODEBOOKS / f"{name}.npz")
-    model = CodeDecoder.of(vae, quantizer, params.refine.candidates)
+    model = CodeDecoder.of(vae, quantizer, **params.refine.search)
     found = refine(
         model,
         (tokens["train"], tokens["validation"]),
@@ -35,9 +35,13 @@ def main(params: Params, name: str) -> None:
         params.refine,
         params.seed,
     )
-    for split, images_of in pixels.items():
-        means = torch.from_numpy(latents[f"{split}_means"])
-        (tokens[split],) = in_batches(model.search, tokens[split], images_of, means)
+    rows = {
+        split: (tokens[split], pixels[split], torch.from_numpy(latents[f"{split}_means"]))
+        for split in pixels
+    }
+    tokens["train"] = search(model, *rows["train"])
+    for split in ("validation", "test"):
+        (tokens[split],) = in_batches(model.search, *rows[split])
     (logits,) = in_batches(model.decode, tokens["validation"])
     found["search"] = bce(logits, pixels["validation"])
     save_module(MODELS / f"decoder_{name}.safetensors", model)

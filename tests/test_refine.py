@@ -7,7 +7,7 @@ import torch
 from geovq.models import VAE, CodeDecoder
 from geovq.params import Refine
 from geovq.quantizer import GeodesicQuantizer
-from geovq.recipes import refine
+from geovq.recipes import refine, search
 from geovq.tokenizer import PostHocTokenizer
 
 
@@ -118,15 +118,29 @@ def test_a_budget_that_hurts_changes_nothing(setting):
     assert found["decoder"] == found["codes"] == found["cell_means"]
 
 
+@pytest.fixture
 @torch.no_grad()
-def test_search_takes_the_best_code_of_every_cell(rng):
+def on_a_grid(rng):
+    """Tokens and latents of 60 images, three codes in four cells; `make(...)`: a decoder."""
     vae = VAE((6, 5), 8, [4, 4], "conv").eval()
     images = torch.from_numpy(rng.random((60, 6, 5))).float()
     means = vae.encode(images)[0]
     quantizer = GeodesicQuantizer(3, 4, layout="grid", metric="euclidean", neighbors=20)
     tokens = torch.from_numpy(quantizer.fit(means.numpy()).encode(means.numpy()))
-    model = CodeDecoder.of(vae, quantizer, candidates=3)
-    model.codebooks[0].normal_()  # far apart, so that no two decode alike
+    vectors = torch.from_numpy(40 * rng.standard_normal((3, 2)))  # so that no two decode alike
+
+    def make(**options):
+        model = CodeDecoder.of(vae, quantizer, **options)
+        model.codebooks[0].data.copy_(vectors)
+        return model
+
+    return make, tokens, images, means
+
+
+@torch.no_grad()
+def test_search_takes_the_best_code_of_every_cell(on_a_grid):
+    make, tokens, images, means = on_a_grid
+    model = make(candidates=3)
     torch.testing.assert_close(
         sum(model.vectors(t)[tokens[:, t]] for t in range(4)), model.latents(tokens)
     )
@@ -139,6 +153,49 @@ def test_search_takes_the_best_code_of_every_cell(rng):
             each.append(model(tried, images))
         expected[:, t] = torch.stack(each).argmin(0)
     assert (model.search(tokens, images, means) == expected).all()
+
+
+def spent(model, tokens, images, lengths):
+    """Nats of each image: bce + weighted code length."""
+    length = sum(lengths[t, tokens[:, t]] for t in range(tokens.shape[1]))
+    return model(tokens, images) + model.rate_weight * length
+
+
+@torch.no_grad()
+def test_search_counts_code_lengths(on_a_grid):
+    make, tokens, images, means = on_a_grid
+    model = make(candidates=3, rate_weight=0.5)
+    found = search(model, tokens, images, means)
+    counts = torch.stack([torch.bincount(column, minlength=3) for column in tokens.T])
+    lengths = -((counts + 1) / (counts + 1).sum(1, keepdim=True)).log()
+    torch.testing.assert_close(model.lengths, lengths[None])
+    expected = tokens.clone()
+    for t in range(4):
+        each = []
+        for code in range(3):
+            tried = expected.clone()
+            tried[:, t] = code
+            each.append(spent(model, tried, images, lengths))
+        expected[:, t] = torch.stack(each).argmin(0)
+    assert (found == expected).all()
+
+    # Where only length counts, every position takes its most frequent code.
+    dear = search(make(candidates=3, rate_weight=1e6), tokens, images, means)
+    assert (dear == counts.argmax(1)).all()
+
+
+@torch.no_grad()
+def test_every_sweep_counts_again_and_the_model_keeps_it(on_a_grid):
+    make, tokens, images, means = on_a_grid
+    once, twice = (make(candidates=3, rate_weight=0.05, sweeps=sweeps) for sweeps in (1, 2))
+    first, second = (search(model, tokens, images, means) for model in (once, twice))
+    assert (first != second).any()
+    counts = torch.bincount(first[:, 0], minlength=3) + 1
+    torch.testing.assert_close(twice.lengths[1, 0], -(counts / counts.sum()).log())
+    assert (twice.search(tokens, images, means) == second).all()
+    again = CodeDecoder(**twice.config)
+    again.load_state_dict(twice.state_dict())
+    assert (again.search(tokens, images, means) == second).all()
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ __all__ = [
     "counts_by_position",
     "draw_independent",
     "marginal_bits_per_token",
+    "marginals",
     "perplexity",
 ]
 
@@ -44,8 +45,11 @@ def perplexity(tokens: np.ndarray, vocabulary: Sequence[int]) -> float:
     return float(np.exp(entropies).mean())
 
 
-def _marginals(train: np.ndarray, vocabulary: Sequence[int]) -> list[np.ndarray]:
-    """Probability of each code at each position, add-one smoothed so that none is zero."""
+def marginals(train: np.ndarray, vocabulary: Sequence[int]) -> list[np.ndarray]:
+    """Probability of each code at each position, add-one smoothed so that none is zero.
+
+    Tokens (N, T) → T arrays (K_t,).
+    """
     return [(c + 1) / (c + 1).sum() for c in counts_by_position(train, vocabulary)]
 
 
@@ -63,8 +67,7 @@ def marginal_bits_per_token(
     train, test : ndarray of shape (N, T), int64
     vocabulary : sequence of int of length T
     """
-    marginals = _marginals(train, vocabulary)
-    bits = [-np.log2(p[test[:, t]]).mean() for t, p in enumerate(marginals)]
+    bits = [-np.log2(p[test[:, t]]).mean() for t, p in enumerate(marginals(train, vocabulary))]
     return float(np.mean(bits))
 
 
@@ -73,5 +76,5 @@ def draw_independent(
 ) -> np.ndarray:
     """Tokens drawn independently from the training split's marginals, (count, T) int64."""
     random = np.random.default_rng(seed)
-    columns = [random.choice(len(p), count, p=p) for p in _marginals(train, vocabulary)]
+    columns = [random.choice(len(p), count, p=p) for p in marginals(train, vocabulary)]
     return np.stack(columns, axis=1)
