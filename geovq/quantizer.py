@@ -16,7 +16,7 @@ from geovq.latent_metrics import METRICS, Decode, Latents
 from geovq.levels import GeodesicCells, Level, NearestCells, VoteCells, cell_means, k_means
 from geovq.store import load_npz, save_npz
 
-__all__ = ["GeodesicQuantizer", "balanced_chunks"]
+__all__ = ["GeodesicQuantizer", "balanced_chunks", "sample_cells"]
 
 
 SAMPLE = 60_000  # cells that a shared codebook is fitted on
@@ -43,6 +43,13 @@ def balanced_chunks(kl: np.ndarray, chunks: int) -> list[np.ndarray]:
         free = [c for c in members if len(c) < len(kl) // chunks]
         min(free, key=lambda c: kl[c].sum()).append(int(dimension))
     return [np.sort(c) for c in members]
+
+
+def sample_cells(n: int, seed: int) -> np.ndarray:
+    """Rows of the cells that a shared codebook is fitted on: at most `SAMPLE` of n, in order."""
+    if n <= SAMPLE:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
 
 
 class GeodesicQuantizer(BaseEstimator):
@@ -177,11 +184,9 @@ class GeodesicQuantizer(BaseEstimator):
     def _fit_cells(self, latents: Latents) -> GeodesicQuantizer:
         """One level for all T blocks of dimensions, fitted on a sample of them."""
         n = len(latents.means) * self.tokens
-        rows = np.arange(n)
-        if n > SAMPLE:
-            rows = np.random.default_rng(self.random_state).choice(n, SAMPLE, replace=False)
+        rows = sample_cells(n, self.random_state)
         both = (latents.means, latents.log_variances)
-        cells = [x if x is None else x.reshape(n, -1)[np.sort(rows)] for x in both]
+        cells = [x if x is None else x.reshape(n, -1)[rows] for x in both]
         alone = clone(self).set_params(tokens=1, layout="residual").fit(*cells)
         self.scale_ = np.tile(alone.scale_, self.tokens)
         self.chunks_ = np.split(np.arange(len(self.scale_)), self.tokens)
