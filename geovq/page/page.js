@@ -142,7 +142,7 @@ function drawCode(tile) {
   parts.push(...memberRow(codes[tile]));
   const title = near.length ? "Neighbours, by shared edges of the graph" : "No neighbours";
   const buttons = near.map(([other, shared]) => {
-    const edges = `${shared} edge${shared === 1 ? "" : "s"}`;
+    const edges = `${whole.format(shared)} edge${shared === 1 ? "" : "s"}`;
     const name = `${edges} shared with ${codeName(other)}`;
     const button = codeButton(other, name, element("span", {}, edges));
     button.addEventListener("click", () => tiles.children[other].focus()); // this one is gone
