@@ -17,7 +17,8 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.sparse.linalg import eigsh
 
 from geovq import GeodesicKMeans
-from geovq.graph import Geometry, averaging, smooth
+from geovq.geometry import Geometry
+from geovq.graph import averaging, smooth
 from geovq.levels import k_means
 
 NEIGHBORS = 10

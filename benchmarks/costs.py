@@ -47,7 +47,7 @@ def work(path: str, count: int, seed: int, jobs: int) -> dict[str, Any]:
         searches.append(took)
         return found
 
-    with patch("geovq.graph.nearest_neighbors", watched):
+    with patch("geovq.geometry.nearest_neighbors", watched):
         memory, (seconds, _) = peak_memory(lambda: timed(lambda: kmeans.fit(points)))
     search = searches[0]  # a second one measures the recall
     one_pass, _ = timed(lambda: assign(kmeans.graph_, kmeans.node_medoids_), 9)

@@ -106,7 +106,8 @@ def euclidean_labels(points: np.ndarray, seed: int) -> np.ndarray:
 
 
 def graph_of(points: np.ndarray) -> Any:
-    from geovq.graph import Geometry, build_graph
+    from geovq.geometry import Geometry
+    from geovq.graph import build_graph
 
     return build_graph(Geometry(points, NEIGHBORS, points)).matrix
 

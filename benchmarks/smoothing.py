@@ -27,7 +27,8 @@ from benchmarks.scores import Row, Scores
 from benchmarks.smoothing_page import Results, draw_filter, draw_prediction, page
 from geovq import GeodesicKMeans
 from geovq.evaluation.semantics import purity
-from geovq.graph import Geometry, averaging, build_graph
+from geovq.geometry import Geometry
+from geovq.graph import averaging, build_graph
 from geovq.levels import VoteCells, k_means
 from geovq.neighbors import distinct_rows
 

@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from geovq.errors import InputError
-from geovq.graph import Geometry, Length, euclidean_length
+from geovq.geometry import Geometry, Length, euclidean_length
 from geovq.store import load_npz, save_npz
 
 __all__ = ["Saved"]

@@ -22,15 +22,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from geovq._saving import Saved
 from geovq.errors import InputError
-from geovq.graph import (
-    Geometry,
-    Length,
-    as_graph,
-    build_graph,
-    euclidean_length,
-    padded_rows,
-    smooth,
-)
+from geovq.geometry import Geometry, Length, euclidean_length
+from geovq.graph import as_graph, build_graph, padded_rows, smooth
 from geovq.k_medoids import find_medoids
 from geovq.medoids import assign
 from geovq.neighbors import distinct_rows

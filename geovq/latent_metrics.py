@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geovq.errors import InputError
-from geovq.graph import Length, euclidean_length
+from geovq.geometry import Length, euclidean_length
 
 __all__ = ["METRICS", "Decode", "LatentMetric", "Latents"]
 

@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from geovq.graph import CHUNK, Geometry, Length
+from geovq.geometry import CHUNK, Geometry, Length
 from geovq.neighbors import nearest_neighbors
 
 __all__ = [

@@ -10,7 +10,8 @@ from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
 from geovq.errors import InputError
-from geovq.graph import Geometry, build_graph, smooth
+from geovq.geometry import Geometry
+from geovq.graph import build_graph, smooth
 from geovq.neighbors import distinct_rows
 
 __all__ = ["PointGraph", "resample"]

@@ -33,8 +33,8 @@ class Tokenizer(Protocol):
         mean of the codes.
         """
 
-    def prototypes(self) -> Tensor:
-        """Logits (K, H, W) of the first position's codes.
+    def prototypes(self, position: int = 0) -> Tensor:
+        """Logits (K, H, W) of a position's codes.
 
         Each alone, all other positions left out; with a grid, each in every cell.
         """
@@ -111,13 +111,13 @@ class PostHocTokenizer:
         return self.vae.decode(torch.stack(parts).sum(0))
 
     @torch.no_grad()
-    def prototypes(self) -> Tensor:
-        """Logits (K, H, W) of the first position's codes, as in `Tokenizer`."""
+    def prototypes(self, position: int = 0) -> Tensor:
+        """Logits (K, H, W) of a position's codes, as in `Tokenizer`."""
         if self.code_decoder is not None:
-            return self.code_decoder.prototypes()
-        # A grid has one codebook, shown in all of its cells.
-        shown = self._codebooks if self.quantizer.layout == "grid" else self._codebooks[:1]
-        return self.vae.decode(torch.stack(shown).sum(0))
+            return self.code_decoder.prototypes(position)
+        if self.quantizer.layout == "grid":  # one codebook, shown in all cells
+            return self.vae.decode(torch.stack(self._codebooks).sum(0))
+        return self.vae.decode(self._codebooks[position])
 
     @cached_property
     def _codebooks(self) -> list[Tensor]:

@@ -8,8 +8,9 @@ import torch
 from geovq import figures
 from geovq.data import Images
 from geovq.evaluation.examples import reconstructions, samples, spread
-from geovq.models import VAE, Prior
+from geovq.models import VAE, VQVAE, Prior
 from geovq.page import Codebook, Content, render
+from geovq.page.codebooks import Quantized, codebooks
 from geovq.page.explore import choose_pairs, decode_ways, token_by_token
 from geovq.params import Params
 from geovq.paths import PointGraph
@@ -23,6 +24,7 @@ from stages.common import (
     METRICS,
     MODELS,
     PLOTS,
+    POSTHOC,
     TOKENIZERS,
     TOKENS,
     load_tokenizer,
@@ -32,11 +34,12 @@ from stages.common import (
 
 def main(params: Params) -> None:
     device = best_device()
-    images = Images.load(IMAGES).test
-    pixels = as_pixels(images.images)
+    images = Images.load(IMAGES)
+    pixels = as_pixels(images.test.images)
     latents = load_npz(LATENTS, "train_means", "test_means")
     vae = load_module(MODELS / "vae.safetensors", VAE).to(device)
-    tokenizers = {name: load_tokenizer(name) for name in TOKENIZERS}
+    vqvae = load_module(MODELS / "vqvae.safetensors", VQVAE).to(device)
+    tokenizers = {name: load_tokenizer(name) for name in POSTHOC} | {"vqvae": vqvae}
     priors = {
         name: load_module(MODELS / f"ar_{name}.safetensors", Prior).to(device)
         for name in TOKENIZERS
@@ -45,9 +48,10 @@ def main(params: Params) -> None:
     test = {name: torch.from_numpy(splits["test"]) for name, splits in tokens.items()}
     shown = spread(len(pixels))
 
-    # The graph of the geodesic codes, where the layout is residual and edges follow the latents.
+    # What ways follow: the graph of whole latents, with the lengths that the geodesic codes have.
     settings = params.geodesic_quantize
-    scale = GeodesicQuantizer.load(CODEBOOKS / "geodesic.npz").scale_
+    quantizer = GeodesicQuantizer.load(CODEBOOKS / "geodesic.npz")
+    scale = quantizer.scale_
     graph = PointGraph.of(
         latents["train_means"] * scale,
         settings.neighbors,
@@ -55,17 +59,20 @@ def main(params: Params) -> None:
         settings.edge_power,
         settings.whiten,
     )
-    books = {}
-    for name, tokenizer in tokenizers.items():
-        prototypes = tokenizer.prototypes().detach().sigmoid().cpu().numpy()
-        edges = graph.shared_edges(tokens[name]["train"][:, 0], len(prototypes))
-        books[name] = Codebook(prototypes, tokens[name]["test"][:, 0], edges)
-    pairs = choose_pairs(images.labels, len(pixels), params.seed)
+    quantized = {
+        POSTHOC: Quantized.by_quantizer(quantizer, vae, latents["train_means"]),  # alike for both
+        ("vqvae",): Quantized.by_vqvae(vqvae, as_pixels(images.train.images)),
+    }
+    books: dict[str, list[Codebook]] = {}
+    for names, points in quantized.items():
+        alike = {name: tokenizers[name] for name in names}
+        books |= codebooks(alike, points, tokens, settings.neighbors, params.seed)
+    pairs = choose_pairs(images.test.labels, len(pixels), params.seed)
     some = {name: codes[shown] for name, codes in test.items()}
     content = Content(
         scores=json.loads((METRICS / "evaluate.json").read_text()),
-        test_images=images.images,
-        test_labels=images.labels,
+        test_images=images.test.images,
+        test_labels=images.test.labels,
         reconstructions=reconstructions(vae, tokenizers, some, pixels[shown]),
         samples=samples(vae, tokenizers, priors, params.evaluate.temperatures, params.seed),
         shown=shown.numpy(),

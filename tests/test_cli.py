@@ -224,3 +224,20 @@ def test_the_module_is_the_command_and_help_needs_no_torch():
     done = subprocess.run([sys.executable, "-m", "geovq"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "Commands:" in done.stderr
+
+
+def test_commands_that_only_decode_import_no_clustering(home, tmp_path):
+    """They take seconds, nearly all of it torch; scikit-learn would be half as much again."""
+    model, tokens = home / "model", tmp_path / "tokens.npz"
+    geovq(f"encode {model} {home}/pictures {tokens}")
+    code = "import sys\ntry: import geovq.__main__\nfinally: print(*sys.modules)"
+    for command in (
+        ["decode", model, tokens, tmp_path / "decoded"],
+        ["sample", model, tmp_path / "drawn.npz", "-n", "2"],
+    ):
+        words = [sys.executable, "-c", code, *map(str, command)]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        loaded = set(done.stdout.split())
+        assert "geovq.codec" in loaded
+        heavy = {"sklearn", "scipy", "numba", "faiss", "matplotlib", "torchvision", "torchmetrics"}
+        assert not loaded & heavy

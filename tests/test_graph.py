@@ -5,7 +5,8 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial.distance import cdist
 
 from geovq import neighbors
-from geovq.graph import Geometry, build_graph, euclidean_length, smooth
+from geovq.geometry import Geometry, euclidean_length
+from geovq.graph import build_graph, smooth
 from geovq.neighbors import nearest_neighbors
 
 

@@ -11,7 +11,8 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial.distance import cdist
 
 from geovq import GeodesicKMeans
-from geovq.graph import Geometry, build_graph
+from geovq.geometry import Geometry
+from geovq.graph import build_graph
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -1,18 +1,25 @@
 """The searches: their parameters exist, and pages say what the scores say."""
 
 import itertools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from benchmarks.search import SEARCHES, geodesic_total
+from benchmarks.search import SEARCHES, geodesic_total, main
 from benchmarks.search_page import draw, page
 from geovq.params import Params
 
 ROOT = Path(__file__).parents[1]
 GRID = {"a.neighbors": [5, 10], "a.codes": [32, 64, 128]}
+LATENTS = {"train_vae.latent_dim": [10, 20]}
+AUTHOR = "-c user.name=t -c user.email=t@t"
 DOCUMENT = {"a.neighbors": 10, "a.codes": 64}
 
 
@@ -68,3 +75,37 @@ def test_the_document_has_one_frame_whatever_the_number_of_parameters(first, pan
     figure = draw(grid, document, rows(lambda *values: values[-2] + values[-1], grid=grid), "x")
     assert len(figure.axes) == panels
     assert sum(len(axes.patches) for axes in figure.axes) == 1
+
+
+def test_a_search_queues_experiments_and_collects_their_scores(tmp_path, monkeypatch):
+    """DVC's own queue, on a pipeline of one stage that only writes what its parameters say."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    stage = {"cmd": f"{sys.executable} stage.py", "deps": ["stage.py"]}
+    stage |= {"params": ["seed", "train_vae.latent_dim"]}
+    stage |= {"metrics": [{"metrics/train_vae.json": {"cache": False}}]}
+    files = {
+        "params.yaml": {
+            "seed": 0,
+            "prepare": {"dataset": "digits", "root": "raw"},
+            "train_vae": {"latent_dim": 20},
+            "geodesic_quantize": {"tokens": 5},
+        },
+        "dvc.yaml": {"stages": {"train_vae": stage}},
+    }
+    for name, tree in files.items():
+        YAML().dump(tree, tmp_path / name)
+    (tmp_path / "stage.py").write_text(
+        "import json, os, ruamel.yaml\n"
+        "params = ruamel.yaml.YAML().load(open('params.yaml'))\n"
+        "os.makedirs('metrics', exist_ok=True)\n"
+        "loss = abs(params['train_vae']['latent_dim'] - 10) + params['seed']\n"
+        "json.dump({'validation_loss': loss}, open('metrics/train_vae.json', 'w'))\n"
+    )
+    for command in ("git init -q", "dvc init -q", "git add -A", f"git {AUTHOR} commit -qm start"):
+        subprocess.run(command.split(), check=True)
+    monkeypatch.setitem(SEARCHES, "latent_dim", replace(SEARCHES["latent_dim"], grid=LATENTS))
+    main(["found", "latent_dim"])
+    rows = json.loads(Path("found/scores.json").read_text())["rows"]
+    assert [(row["train_vae.latent_dim"], row["score"]) for row in rows] == [(10, 0), (20, 10)]
+    assert "latent dim 10 the best other one: 10.00 nats lower" in Path("found/page.md").read_text()

@@ -27,7 +27,8 @@ from benchmarks.semantics_scores import GREY, class_scores, mean_image_bce
 from benchmarks.studies import quick
 from geovq.errors import InputError
 from geovq.evaluation.distortion import bce
-from geovq.graph import Geometry, smooth
+from geovq.geometry import Geometry
+from geovq.graph import smooth
 from geovq.params import load_params
 
 CLUSTERS = 6

@@ -10,7 +10,8 @@ from benchmarks.smoothing import SMOOTHINGS, Modes, averaged, contrast, detour, 
 from benchmarks.smoothing_page import Results
 from geovq import GeodesicKMeans
 from geovq.errors import InputError
-from geovq.graph import Geometry, build_graph, smooth
+from geovq.geometry import Geometry
+from geovq.graph import build_graph, smooth
 
 pytestmark = pytest.mark.filterwarnings("ignore:the 10-NN graph had")
 

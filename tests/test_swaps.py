@@ -16,7 +16,8 @@ from geovq._swaps import (
     improve,
     two_nearest,
 )
-from geovq.graph import Geometry, build_graph
+from geovq.geometry import Geometry
+from geovq.graph import build_graph
 
 
 @pytest.fixture(params=[1, 2, 7])

@@ -169,9 +169,11 @@ class CodeDecoder(nn.Module):
             tokens[:, t] = tried[rows, nats.argmin(1)]
         return tokens
 
-    def prototypes(self) -> Tensor:
-        """Logits (K, H, W) of the first position's codes, as in `geovq.tokenizer.Tokenizer`."""
-        return self.decoder(self.codebooks[0].repeat(1, self.positions if self.grid else 1))
+    def prototypes(self, position: int = 0) -> Tensor:
+        """Logits (K, H, W) of a position's codes, as in `geovq.tokenizer.Tokenizer`."""
+        if self.grid:
+            return self.decoder(self.codebooks[0].repeat(1, self.positions))
+        return self.decoder(self.codebooks[position])
 
     def forward(self, tokens: Tensor, images: Tensor) -> Tensor:
         """−log p(x | code) of each image, (N,), in nats."""

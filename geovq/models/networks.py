@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from geovq.errors import InputError
 
-__all__ = ["check_images", "decoder", "encoder"]
+__all__ = ["cell_grid", "check_images", "decoder", "encoder"]
 
 
 def check_images(images: Tensor, image_shape: Sequence[int]) -> None:
@@ -105,6 +105,13 @@ def _channels(dim: int, grid: tuple[int, int]) -> int:
             f"{grid[0]} × {grid[1]} = {cells} cells"
         )
     return dim // cells
+
+
+def cell_grid(
+    architecture: str, image_shape: Sequence[int], hidden: Sequence[int]
+) -> tuple[int, int] | None:
+    """Rows and columns of cells that the latents are a grid of; None where they are one vector."""
+    return None if architecture == "mlp" else _sizes(image_shape, hidden)[-1]
 
 
 class _ToCells(nn.Module):

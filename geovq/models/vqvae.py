@@ -212,12 +212,15 @@ class VQVAE(nn.Module):
         return self.decoder(F.pad(latents, (0, self.config["latent_dim"] - latents.shape[1])))
 
     @torch.no_grad()
-    def prototypes(self) -> Tensor:
-        """Logits (K, H, W) of the first position's codes, as in `geovq.tokenizer.Tokenizer`."""
-        first = self.codebooks[0]
+    def prototypes(self, position: int = 0) -> Tensor:
+        """Logits (K, H, W) of a position's codes, as in `geovq.tokenizer.Tokenizer`."""
         if self.grid:
-            return self.decoder(first.repeat(1, len(self.vocabulary)))
-        return self.decoder(F.pad(first, (0, self.config["latent_dim"] - first.shape[1])))
+            return self.decoder(self.codebooks[0].repeat(1, len(self.vocabulary)))
+        codes = self.codebooks[position]
+        before = 0 if self.residual else position * codes.shape[1]
+        return self.decoder(
+            F.pad(codes, (before, self.config["latent_dim"] - before - codes.shape[1]))
+        )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstruction and codebook terms of the loss, each (N,).

@@ -1,6 +1,7 @@
 """The page of a run: one HTML file that carries its pictures, styles and script with it.
 
-`content` says what it shows, `explore` computes that, `render` writes it.
+`content` says what it shows, `explore` and `codebooks` compute that, `tiles` hands it to the
+script, `render` writes it.
 """
 
 from geovq.page.content import Codebook, Content, TokenSteps, Way

@@ -15,21 +15,24 @@ __all__ = ["Codebook", "Content", "TokenSteps", "Way"]
 
 @dataclass(frozen=True)
 class Codebook:
-    """The codes of a tokeniser's first position.
+    """The codes of one position, or those that the P cells of a grid share.
 
     Attributes
     ----------
     prototypes : ndarray of shape (K, H, W)
         Each code, decoded alone.
-    codes : ndarray of shape (M,), integers from 0 to K - 1
+    codes : ndarray of shape (M, P), integers from 0 to K - 1
         Of the test images.
     shared_edges : ndarray of shape (K, K), integers
-        Edges of the graph of training images between two codes, as `PointGraph.shared_edges`.
+        Edges of the graph of training latents between two codes, as `PointGraph.shared_edges`.
+    grid : (int, int), optional
+        Rows and columns of cells, if the P positions are parts of the image, row by row.
     """
 
     prototypes: np.ndarray
     codes: np.ndarray
     shared_edges: np.ndarray
+    grid: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,9 @@ class Content:
         By title. The first row of the reconstructions are the originals.
     shown : ndarray of shape (n,), integers
         Rows of the test images that are reconstructed and decoded token by token.
-    codebooks : mapping of str to Codebook
+    codebooks : mapping of str to sequence of Codebook
+        The first position's of residual tokens, one for each position of a product, or the one
+        that all cells share.
     steps : mapping of str to TokenSteps
     ways : sequence of Way
     curves : mapping
@@ -103,7 +108,7 @@ class Content:
     reconstructions: Mapping[str, np.ndarray]
     samples: Mapping[str, np.ndarray]
     shown: np.ndarray
-    codebooks: Mapping[str, Codebook]
+    codebooks: Mapping[str, Sequence[Codebook]]
     steps: Mapping[str, TokenSteps]
     ways: Sequence[Way]
     curves: Mapping[str, Mapping[str, Sequence[np.ndarray]]]
@@ -111,12 +116,13 @@ class Content:
 
     def __post_init__(self) -> None:
         count = len(self.test_images)
-        for name, codebook in self.codebooks.items():
-            if codebook.codes.shape != (count,):
-                raise InputError(
-                    f"codebooks[{name!r}].codes of shape {codebook.codes.shape}; "
-                    f"allowed: ({count},), one for each test image"
-                )
+        for name, books in self.codebooks.items():
+            for i, book in enumerate(books):
+                if book.codes.ndim != 2 or len(book.codes) != count:
+                    raise InputError(
+                        f"codebooks[{name!r}][{i}].codes of shape {book.codes.shape}; "
+                        f"allowed: ({count}, P), a row for each test image"
+                    )
         if self.test_labels is not None and self.test_labels.shape != (count,):
             raise InputError(
                 f"test_labels of shape {self.test_labels.shape}; allowed: ({count},) or None"

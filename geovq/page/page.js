@@ -6,8 +6,9 @@ const decimals = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
 const nats = new Intl.NumberFormat("en", decimals);
 const change = new Intl.NumberFormat("en", { ...decimals, signDisplay: "exceptZero" });
 const round = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const whole = new Intl.NumberFormat("en");
 const percent = (share) => `${round.format(100 * share)} %`;
-const images = (count) => `${count} test image${count === 1 ? "" : "s"}`;
+const images = (count) => `${whole.format(count)} test image${count === 1 ? "" : "s"}`;
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -15,13 +16,21 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
-// The image at a place of a sheet. Without a name it is decoration beside text that says the same.
-function picture(sheet, place, name) {
+// The image at a place of a sheet, of which some cells may stand out from the others.
+// Without a name it is decoration beside text that says the same.
+function picture(sheet, place, name, cells) {
   const canvas = element("canvas", { width, height });
   const [x, y] = [(place % data.columns) * width, Math.floor(place / data.columns) * height];
   const source = document.getElementById(`sheet-${sheet}`);
   const context = canvas.getContext("2d", { willReadFrequently: true }); // `difference` reads it
+  context.globalAlpha = cells ? 0.3 : 1;
   context.drawImage(source, x, y, width, height, 0, 0, width, height);
+  context.globalAlpha = 1;
+  (cells ?? []).map(cellBox).forEach((box) => {
+    const [left, top, ...size] = box;
+    context.clearRect(...box);
+    context.drawImage(source, x + left, y + top, ...size, ...box);
+  });
   if (name) {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", name);
@@ -29,6 +38,16 @@ function picture(sheet, place, name) {
     canvas.setAttribute("aria-hidden", "true");
   }
   return canvas;
+}
+
+// Left, top, width and height of a cell of the grid, in pixels.
+function cellBox(cell) {
+  const [rows, columns] = own.grid;
+  const [row, column] = [Math.floor(cell / columns), cell % columns];
+  const edges = (size, count, at) => [at, at + 1].map((edge) => Math.round((size * edge) / count));
+  const [left, right] = edges(width, columns, column);
+  const [top, bottom] = edges(height, rows, row);
+  return [left, top, right - left, bottom - top];
 }
 
 function testName(place) {
@@ -39,39 +58,70 @@ function testName(place) {
 // --- Codebooks
 
 const tiles = document.getElementById("tiles");
-let book = data.tokenizers[0];
+const position = document.getElementById("position");
+let own, view, codes; // of the tokeniser, and of the position, that is chosen
+
+// So many test images, or so many cells of them.
+function amount({ count, images: among }) {
+  if (among === undefined) return images(count);
+  return `${whole.format(count)} cell${count === 1 ? "" : "s"} of ${images(among)}`;
+}
 
 function codeName(tile) {
-  const { code, count, classes } = book.codes[tile];
+  const { code, classes } = codes[tile];
   const most = classes && classes.length ? `, most of class ${classes[0][0]}` : "";
-  return `code ${code}: ${images(count)}${most}`;
+  return `code ${code}: ${amount(codes[tile])}${most}`;
 }
 
 // A button with the picture of a code; `tile` is its place in the codebook.
 function codeButton(tile, name, ...children) {
   const button = element("button", { className: "tile", type: "button", title: codeName(tile) });
   button.setAttribute("aria-label", name);
-  button.append(picture(`codes-${book.key}`, tile), ...children);
+  button.append(codePicture(tile), ...children);
   button.addEventListener("click", () => choose(tile));
   return button;
 }
 
-function drawBook() {
-  const side = Math.ceil(Math.sqrt(book.codes.length));
+const codePicture = (tile) => picture(`codes-${own.key}-${view.book}`, tile);
+
+function chooseTokenizer(index) {
+  const [before, chosen] = [own, position.selectedIndex];
+  own = data.tokenizers[index];
+  const options = own.views.map(({ name }, value) => element("option", { value }, name));
+  const alike = before && before.views.length === options.length; // the same positions
+  position.replaceChildren(...options);
+  position.selectedIndex = alike ? chosen : 0;
+  position.parentNode.hidden = options.length === 1;
+  document.getElementById("about").textContent = own.about;
+  choosePosition(position.selectedIndex);
+}
+
+function choosePosition(index) {
+  const before = view;
+  view = own.views[index];
+  codes = view.codes.map((code, tile) => ({ ...code, ...own.books[view.book][tile] }));
+  const same = own.views.includes(before) && before.book === view.book;
+  const counts = codes.map(({ count }) => count);
+  drawBook(counts, same ? chosenTile() : counts.indexOf(Math.max(...counts)));
+}
+
+const chosenTile = () => [...tiles.children].findIndex((button) => button.ariaPressed === "true");
+
+function drawBook(counts, tile) {
+  const side = Math.ceil(Math.sqrt(counts.length));
   tiles.style.setProperty("--columns", side);
-  const counts = book.codes.map(({ count }) => count);
   const most = Math.max(...counts);
-  const made = counts.map((count, tile) => {
-    const button = codeButton(tile, codeName(tile));
+  const made = counts.map((count, place) => {
+    const button = codeButton(place, codeName(place));
     button.style.setProperty("--share", count / most);
     return button;
   });
   tiles.replaceChildren(...made);
-  choose(counts.indexOf(most));
+  choose(tile);
 }
 
 function choose(tile) {
-  const near = new Set(book.codes[tile].near.map(([other]) => other));
+  const near = new Set(codes[tile].near.map(([other]) => other));
   [...tiles.children].forEach((button, place) => {
     button.setAttribute("aria-pressed", place === tile);
     button.classList.toggle("near", near.has(place));
@@ -81,26 +131,18 @@ function choose(tile) {
 }
 
 function drawCode(tile) {
-  const { code, count, members, near, classes } = book.codes[tile];
-  const share = element("p", {}, `${images(count)}, ${percent(count / data.total)} of all`);
+  const { code, count, near, classes } = codes[tile];
+  const all = data.total * view.positions;
+  const share = element("p", {}, `${amount(codes[tile])}, ${percent(count / all)} of all`);
   const words = element("div", {}, element("h3", {}, `Code ${code}`), share);
-  const parts = [element("div", { className: "head" }, picture(`codes-${book.key}`, tile), words)];
+  const parts = [element("div", { className: "head" }, codePicture(tile), words)];
   if (classes && classes.length) {
     parts.push(element("h4", {}, "Classes"), classTable(classes, count));
   }
-  if (members.length) {
-    const all = members.length === count;
-    const title = all ? "Its test images" : `The first ${members.length} of its test images`;
-    const row = members.map((place) => {
-      const canvas = picture("tests", place, testName(place));
-      canvas.title = testName(place);
-      return canvas;
-    });
-    parts.push(element("h4", {}, title), element("div", { className: "row" }, ...row));
-  }
+  parts.push(...memberRow(codes[tile]));
   const title = near.length ? "Neighbours, by shared edges of the graph" : "No neighbours";
   const buttons = near.map(([other, shared]) => {
-    const edges = `${shared} edge${shared === 1 ? "" : "s"}`;
+    const edges = `${whole.format(shared)} edge${shared === 1 ? "" : "s"}`;
     const name = `${edges} shared with ${codeName(other)}`;
     const button = codeButton(other, name, element("span", {}, edges));
     button.addEventListener("click", () => tiles.children[other].focus()); // this one is gone
@@ -111,8 +153,27 @@ function drawCode(tile) {
   document.getElementById("chosen").textContent = codeName(tile);
 }
 
+// A heading and the test images of a code.
+function memberRow({ count, members, cells, images: among }) {
+  if (!members.length) return [];
+  const which = cells ? "with most of it" : "of its test images";
+  const all = members.length === (among ?? count);
+  const title = all
+    ? "Its test images"
+    : `The ${cells ? images(members.length) : `first ${members.length}`} ${which}`;
+  const row = members.map((place, member) => {
+    const inside = cells ? cells[member] : view.cell === null ? null : [view.cell];
+    const where = cells ? `, in ${inside.length} of ${view.positions} cells` : "";
+    const name = testName(place) + where;
+    const canvas = picture("tests", place, name, own.grid && inside);
+    canvas.title = name;
+    return canvas;
+  });
+  return [element("h4", {}, title), element("div", { className: "row" }, ...row)];
+}
+
 function classTable(classes, count) {
-  const sizes = new Map(data.classes);
+  const sizes = new Map(data.classes.map(([label, size]) => [label, size * view.positions]));
   const names = ["class", "share", "of the code", "of the class"];
   const head = names.map((name) => element("th", { scope: "col" }, name));
   const rows = classes.slice(0, 10).map(([label, number]) => {
@@ -142,9 +203,10 @@ tiles.addEventListener("keydown", (event) => {
 });
 
 document.getElementById("books").addEventListener("change", (event) => {
-  book = data.tokenizers[event.target.value];
-  drawBook();
+  chooseTokenizer(event.target.value);
 });
+
+position.addEventListener("change", () => choosePosition(position.value));
 
 // --- Token by token
 
@@ -207,7 +269,7 @@ function drawOriginals() {
 // Pictures in data URIs are decoded in the background: not before that can they be cut up.
 const sheets = [...document.querySelectorAll("img[id^=sheet-]")];
 Promise.all(sheets.map((image) => image.decode())).then(() => {
-  drawBook();
+  chooseTokenizer(0);
   drawOriginals();
   document.documentElement.dataset.ready = "yes";
 });
