@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import KW_ONLY, asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
 
 from geovq.errors import InputError
 from geovq.latent_metrics import METRICS, Decode, Latents
@@ -50,8 +51,7 @@ def sample_cells(n: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
 
 
-@dataclass(eq=False)
-class GeodesicQuantizer:
+class GeodesicQuantizer(BaseEstimator):
     """Tokens for the latents of a VAE that is already trained.
 
     With the residual layout the first of T levels is a partition of the latents by
@@ -94,19 +94,34 @@ class GeodesicQuantizer:
         What latents are multiplied by before anything else.
     """
 
-    codes: int = 64
-    tokens: int = 1
-    _: KW_ONLY
-    first_codes: int | None = None
-    layout: str = "residual"
-    metric: str = "precision"
-    neighbors: int = 10
-    smoothing: int = 0
-    whiten: bool = True
-    edge_power: float = 1.0
-    assignment: str = "vote"
-    clustering: str = "geodesic"
-    random_state: int = 0
+    def __init__(
+        self,
+        codes: int = 64,
+        tokens: int = 1,
+        *,
+        first_codes: int | None = None,
+        layout: str = "residual",
+        metric: str = "precision",
+        neighbors: int = 10,
+        smoothing: int = 0,
+        whiten: bool = True,
+        edge_power: float = 1.0,
+        assignment: str = "vote",
+        clustering: str = "geodesic",
+        random_state: int = 0,
+    ) -> None:
+        self.codes = codes
+        self.tokens = tokens
+        self.first_codes = first_codes
+        self.layout = layout
+        self.metric = metric
+        self.neighbors = neighbors
+        self.smoothing = smoothing
+        self.whiten = whiten
+        self.edge_power = edge_power
+        self.assignment = assignment
+        self.clustering = clustering
+        self.random_state = random_state
 
     @property
     def vocabulary(self) -> tuple[int, ...]:
@@ -172,7 +187,7 @@ class GeodesicQuantizer:
         means, log_variances = latents.means.reshape(n, -1)[rows], latents.log_variances
         if log_variances is not None:
             log_variances = log_variances.reshape(n, -1)[rows]
-        alone = replace(self, tokens=1, layout="residual").fit(means, log_variances)
+        alone = clone(self).set_params(tokens=1, layout="residual").fit(means, log_variances)
         self.scale_ = np.tile(alone.scale_, self.tokens)
         self.chunks_ = np.split(np.arange(len(self.scale_)), self.tokens)
         self.levels_ = alone.levels_ * self.tokens
@@ -185,7 +200,7 @@ class GeodesicQuantizer:
         decode: Decode | None = None,
     ) -> np.ndarray:
         """Latents → tokens (N, T), int64; arguments as in `fit`."""
-        self._check_fitted()
+        check_is_fitted(self)
         latents = self._checked(means, log_variances)
         points, weights = self._scaled(latents)
         tokens = np.empty((len(points), self.tokens), dtype=np.int64)
@@ -206,7 +221,7 @@ class GeodesicQuantizer:
 
     def codebooks(self) -> list[np.ndarray]:
         """Codes (K_t, D) of each position; 0 in the dimensions that a chunk has not."""
-        self._check_fitted()
+        check_is_fitted(self)
         found = []
         for level, chunk in zip(self.levels_, self.chunks_, strict=True):
             vectors = np.zeros((len(level.vectors), len(self.scale_)))
@@ -216,11 +231,8 @@ class GeodesicQuantizer:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write parameters and codebooks to one npz file."""
-        self._check_fitted()
-        named = {
-            "parameters": np.array(json.dumps(asdict(self), sort_keys=True)),
-            "scale": self.scale_,
-        }
+        check_is_fitted(self)
+        named = {"parameters": np.array(json.dumps(self.get_params())), "scale": self.scale_}
         for position, (level, chunk) in enumerate(zip(self.levels_, self.chunks_, strict=True)):
             named[f"{position}/chunk"] = chunk
             if self.layout == "grid" and position:
@@ -270,9 +282,7 @@ class GeodesicQuantizer:
             if self.assignment == "geodesic":
                 return NearestCells(vectors)
             return VoteCells(vectors, points, labels, self.neighbors)
-        from geovq.geodesic_kmeans import (
-            GeodesicKMeans,  # late: who only decodes needs no clustering
-        )
+        from geovq.geodesic_kmeans import GeodesicKMeans  # late: who only decodes does without
 
         kmeans = GeodesicKMeans(
             codes,
@@ -296,10 +306,6 @@ class GeodesicQuantizer:
         if not METRICS[self.metric].weighted:
             return points, None
         return points, 1 / (latents.variances * self.scale_**2)
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "scale_"):
-            raise InputError("this quantizer is not fitted; allowed after fit or load")
 
     def _checked(self, means: np.ndarray, log_variances: np.ndarray | None) -> Latents:
         for name, array in (("means", means), ("log_variances", log_variances)):

