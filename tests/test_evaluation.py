@@ -7,7 +7,7 @@ from torch.distributions import Bernoulli
 
 from geovq import GeodesicQuantizer
 from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
-from geovq.evaluation.distortion import bce, pixel_entropy, psnr
+from geovq.evaluation.distortion import bce, least_bce, psnr
 from geovq.evaluation.frechet import Frechet
 from geovq.evaluation.rate import (
     bits_per_image,
@@ -18,6 +18,7 @@ from geovq.evaluation.rate import (
 )
 from geovq.evaluation.semantics import nmi, purity
 from geovq.models import VAE, VQVAE, Classifier, Prior
+from geovq.models.likelihood import Bernoulli as BernoulliPixels
 from geovq.report import NAMES, constants, remarks, table
 from geovq.tokenizer import PostHocTokenizer
 
@@ -27,18 +28,19 @@ def test_distortion_by_hand(images):
     p = logits.double().sigmoid()
     x = images.double()
     expected = -(x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2)).mean().item()
-    assert bce(logits, images) == pytest.approx(expected)
+    assert bce(logits, images, BernoulliPixels()) == pytest.approx(expected)
     assert psnr(images + 0.1, images) == pytest.approx(20, abs=1e-4)
 
 
 def test_pixel_entropy_is_the_floor_of_bce(images):
-    floor = pixel_entropy(images)
+    pixels = BernoulliPixels()
+    floor = least_bce(images, pixels)
     entropy = Bernoulli(images.double()).entropy().sum((1, 2)).mean().item()
     assert floor == pytest.approx(entropy)
     exact = images.double().clamp(1e-9, 1 - 1e-9).logit()
-    assert bce(exact, images) == pytest.approx(floor, rel=1e-6)
-    assert bce(exact + 0.1, images) > floor
-    assert pixel_entropy(images.round()) == 0
+    assert bce(exact, images, pixels) == pytest.approx(floor, rel=1e-6)
+    assert bce(exact + 0.1, images, pixels) > floor
+    assert least_bce(images.round(), pixels) == 0
 
 
 def test_rates_by_hand():
@@ -131,11 +133,13 @@ def test_tokenizer_scores_add_up(tokenizers, images, judge, name):
     )
     assert score["bits_per_image"] == 6
     assert score["total"] == pytest.approx(score["bce"] + score["code_length"])
-    assert score["bce"] == pytest.approx(bce(tokenizer.decode(tokens).detach(), images))
+    assert score["bce"] == pytest.approx(
+        bce(tokenizer.decode(tokens).detach(), images, tokenizer.likelihood)
+    )
     assert score["code_length"] == pytest.approx(-prior(tokens).sum(1).mean().item(), rel=1e-5)
     expected = score["code_length"] / math.log(2) / 3
     assert score["ar_bits_per_token"] == pytest.approx(expected)
-    assert score["bce"] > pixel_entropy(images)
+    assert score["bce"] > least_bce(images, tokenizer.likelihood)
     assert score["frechet_samples_at"]["1"] == score["frechet_samples"]
     assert score["frechet_samples_at"].keys() == {"1", "0.5"}
     del score["frechet_samples_at"]
@@ -151,7 +155,7 @@ def test_vae_score_is_its_negative_elbo(images, judge):
 
 
 def test_data_constants(images, judge):
-    score = score_data("own", images.flip(0), images, judge)
+    score = score_data("own", images.flip(0), images, judge, BernoulliPixels())
     assert score["test_images"] == 40
     assert score["pixel_entropy"] < score["mean_image_bce"]
     assert score["frechet_floor"] == pytest.approx(0, abs=1e-3)
@@ -165,14 +169,14 @@ def test_without_labels_the_judge_is_silent(tokenizers, images):
     )
     assert score["purity"] is score["recognition"] is score["frechet_samples"] is None
     assert np.isfinite(score["total"])
-    assert score_data("own", images, images, silent)["recognition"] is None
+    assert score_data("own", images, images, silent, BernoulliPixels())["recognition"] is None
 
 
 @pytest.fixture
 def scores(tokenizers, images, judge):
     prior = Prior((4, 4, 4), embed_dim=5, hidden_dim=7)
     rows = {
-        "data": score_data("own", images, images, judge),
+        "data": score_data("own", images, images, judge, BernoulliPixels()),
         "vae": score_vae(tokenizers["geodesic"].vae, images, judge, seed=0),
     }
     for name in ("geodesic", "euclidean", "vqvae"):

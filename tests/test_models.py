@@ -9,8 +9,9 @@ from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from geovq.errors import InputError
 from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
+from geovq.models.likelihood import Bernoulli as BernoulliPixels
 from geovq.models.networks import decoder, encoder
-from geovq.models.vae import bernoulli_nll, gaussian_kl
+from geovq.models.vae import gaussian_kl
 from geovq.params import TrainVAE
 from geovq.recipes import train_vae
 
@@ -40,7 +41,7 @@ def test_vae_shapes_and_gradients(images, architecture, hidden, latent_dim):
 def test_likelihood_and_kl_match_torch_distributions(images):
     logits = 3 * torch.randn(images.shape)
     expected = -Independent(Bernoulli(logits=logits, validate_args=False), 2).log_prob(images)
-    torch.testing.assert_close(bernoulli_nll(logits, images), expected)
+    torch.testing.assert_close(BernoulliPixels()(logits, images), expected)
     mean, log_variance = torch.randn(2, 40, 3)
     posterior = Normal(mean, (0.5 * log_variance).exp())
     expected = kl_divergence(posterior, Normal(torch.zeros(3), torch.ones(3)))
@@ -211,7 +212,7 @@ def test_the_decoder_gradient_passes_straight_through(images):
     model.encoder.register_forward_hook(catch)
     model(images)[0].sum().backward()
     quantized = model.quantize(model.encoder(images))[1].detach().requires_grad_()
-    bernoulli_nll(model.decoder(quantized), images).sum().backward()
+    model.likelihood(model.decoder(quantized), images).sum().backward()
     torch.testing.assert_close(caught[0], quantized.grad)
 
 
@@ -257,7 +258,7 @@ def test_warm_up_does_not_quantise(images):
     model.quantizing = False
     bce, penalty = model(images)
     assert penalty.eq(0).all()
-    torch.testing.assert_close(bce, bernoulli_nll(model.decoder(model.encoder(images)), images))
+    torch.testing.assert_close(bce, model.likelihood(model.decoder(model.encoder(images)), images))
 
 
 def test_prototypes_are_the_first_codes_alone(images):

@@ -267,12 +267,12 @@ def test_images_token_by_token(images, layout):
     assert steps.frames.shape == (2, 3, 8, 12)
     for count in (1, 2, 3):
         logits = model.decode(tokens[:, :count])
-        assert steps.bce[count - 1] == pytest.approx(bce(logits, images))
+        assert steps.bce[count - 1] == pytest.approx(bce(logits, images, model.likelihood))
         np.testing.assert_allclose(
             steps.frames[:, count - 1], logits[shown].sigmoid(), rtol=1e-5, atol=1e-6
         )
         for i, row in enumerate(rows):
-            one = bce(logits[row : row + 1], images[row : row + 1])
+            one = bce(logits[row : row + 1], images[row : row + 1], model.likelihood)
             assert steps.frame_bce[i, count - 1] == pytest.approx(one)
 
 
