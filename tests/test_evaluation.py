@@ -7,7 +7,7 @@ from torch.distributions import Bernoulli
 
 from geovq import GeodesicQuantizer
 from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
-from geovq.evaluation.distortion import bce, least_bce, psnr
+from geovq.evaluation.distortion import bce, least_bce, mean_image_bce, psnr
 from geovq.evaluation.frechet import Frechet
 from geovq.evaluation.rate import (
     bits_per_image,
@@ -19,6 +19,7 @@ from geovq.evaluation.rate import (
 from geovq.evaluation.semantics import nmi, purity
 from geovq.models import VAE, VQVAE, Classifier, Prior
 from geovq.models.likelihood import Bernoulli as BernoulliPixels
+from geovq.models.likelihood import DiscretizedLogistic
 from geovq.report import NAMES, constants, remarks, table
 from geovq.tokenizer import PostHocTokenizer
 
@@ -74,17 +75,17 @@ def judge(images):
     return Judge(Classifier((8, 12), 3).eval(), images, torch.arange(40) % 3)
 
 
-def test_frechet_distance_matches_scipy(images):
-    classifier = Classifier((8, 12), 3).eval()
-    others = images.square()
-    a, b = (classifier.features(x).detach().double().numpy() for x in (images, others))
+def test_frechet_distance_matches_scipy(pictures):
+    classifier = Classifier(pictures.shape[1:], 3).eval()
+    others = pictures.square()
+    a, b = (classifier.features(x).detach().double().numpy() for x in (pictures, others))
     means, covariances = (a.mean(0), b.mean(0)), (np.cov(a.T), np.cov(b.T))
     # The trace of a root is the sum of the roots of the eigenvalues.
     roots = np.sqrt(np.linalg.eigvals(covariances[0] @ covariances[1]).astype(complex)).real.sum()
     expected = ((means[0] - means[1]) ** 2).sum() + np.trace(sum(covariances)) - 2 * roots
-    frechet = Frechet(classifier, images)
+    frechet = Frechet(classifier, pictures)
     assert frechet(others) == pytest.approx(expected, rel=1e-3)
-    assert frechet(images) == pytest.approx(0, abs=1e-3)
+    assert frechet(pictures) == pytest.approx(0, abs=1e-3)
     assert frechet(others) == pytest.approx(expected, rel=1e-3)  # no trace of the call before
 
 
@@ -159,6 +160,19 @@ def test_data_constants(images, judge):
     assert score["test_images"] == 40
     assert score["pixel_entropy"] < score["mean_image_bce"]
     assert score["frechet_floor"] == pytest.approx(0, abs=1e-3)
+
+
+def test_the_mean_image_has_the_scales_that_suit_it(rng):
+    """Noise of three widths about one image: the best scales are about its own."""
+    widths = np.array([0.02, 0.05, 0.1])
+    noise = rng.logistic(size=(400, 8, 12, 3)) * widths
+    images = torch.from_numpy(np.rint(255 * np.clip(0.5 + noise, 0, 1)) / 255).float()
+    likelihood = DiscretizedLogistic(3)
+    found = mean_image_bce(images[:300], images[300:], likelihood)
+    likelihood.log_scale.data = torch.from_numpy(widths).log()
+    exact = bce(torch.zeros(100, 8, 12, 3), images[300:], likelihood)
+    assert found == pytest.approx(exact, rel=0.01)
+    assert least_bce(images, likelihood) == 0
 
 
 def test_without_labels_the_judge_is_silent(tokenizers, images):

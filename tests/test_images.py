@@ -40,6 +40,22 @@ def test_grey_may_be_stored_in_other_ways(pictures, mode):
     assert (load_folder(folder)[0][0] == grey).all()
 
 
+def test_one_picture_in_colour_makes_all_colour(pictures, rng):
+    folder, images = pictures
+    red = rng.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    Image.fromarray(red).save(folder / "b.png")
+    Image.fromarray(red[:, ::-1]).save(folder / "d.png")
+    found, names = load_folder(folder)
+    assert names == ["a", "b", "c", "d"]
+    assert found.shape == (4, 9, 12, 3)
+    assert (found[1] == red).all()
+    assert (found[3] == red[:, ::-1]).all()
+    for place, grey in ((0, images[2]), (2, images[1])):
+        assert (found[place] == grey[..., None]).all()
+    save_folder(folder.parent / "again", found, names)
+    assert (load_folder(folder.parent / "again")[0] == found).all()
+
+
 def test_jpegs_are_read(pictures):
     folder, images = pictures
     flat = np.full_like(images[0], 77)

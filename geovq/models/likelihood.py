@@ -20,7 +20,7 @@ from geovq.models.networks import colours
 __all__ = ["Bernoulli", "DiscretizedLogistic", "Likelihood", "likelihood_of"]
 
 LEVELS = 256  # of an 8-bit pixel; x is a multiple of 1 / 255
-START = 0.1  # scale before training, in units of white: wide enough for an untrained decoder
+START = 0.05  # scale before training, where white is 1: about that of a blurred photograph
 
 
 class Bernoulli(nn.Module):
