@@ -85,7 +85,7 @@ class DiscretizedLogistic(nn.Module):
 
     def calibrated(self, logits: Tensor, images: Tensor) -> DiscretizedLogistic:
         """The one whose scales suit these logits and images best (L-BFGS)."""
-        best = deepcopy(self)
+        best = deepcopy(self).requires_grad_()
         optimizer = torch.optim.LBFGS(
             best.parameters(), max_iter=100, line_search_fn="strong_wolfe"
         )

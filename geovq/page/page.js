@@ -210,9 +210,9 @@ position.addEventListener("change", () => choosePosition(position.value));
 
 // --- Token by token
 
-// Pixels that are brighter in one picture than in another, and darker ones; none where alike.
 const brightness = (data, at) => (data[at] + data[at + 1] + data[at + 2]) / 3;
 
+// Pixels that are brighter in one picture than in another, and darker ones; none where alike.
 function difference(before, after) {
   const [old, made] = [before, after].map(
     (canvas) => canvas.getContext("2d").getImageData(0, 0, width, height).data,
