@@ -26,6 +26,7 @@ from benchmarks import studies
 from benchmarks.rate_distortion_page import REFERENCE, STATES, Results, draw, page
 from benchmarks.rival_codes import (
     Codes,
+    FiniteScalar,
     random_codes,
     residual_codes,
     scalar_codes,
@@ -35,7 +36,8 @@ from benchmarks.scores import Row, Scores, settings
 from geovq.evaluation.distortion import bce, psnr
 from geovq.evaluation.rate import bits_per_image, marginal_bits_per_token
 from geovq.latent_metrics import Latents
-from geovq.models import VAE, CodeDecoder
+from geovq.models import VAE, VQVAE, CodeDecoder
+from geovq.models.likelihood import Likelihood
 from geovq.params import Params, load_params
 from geovq.quantizer import GeodesicQuantizer
 from geovq.recipes import refine, search, train_vae, train_vqvae
@@ -71,7 +73,7 @@ class Model:
         """What no code of these latents is expected to beat without refinement."""
         means = torch.from_numpy(self.latents["test"].means)
         (logits,) = in_batches(self.vae.decode, means)
-        return self.distortion(logits)
+        return self.distortion(logits, self.vae.likelihood)
 
     def residual(self, clustering: str, tokens: int) -> Codes:
         # Levels are fitted one after another, so one quantiser holds all the shorter ones.
@@ -95,15 +97,15 @@ class Model:
         made: Any = codes  # has all that is read of a quantiser
         model = CodeDecoder.of(self.vae, made, **self.params.refine.search).to(best_device())
         tokens = {name: torch.from_numpy(array) for name, array in codes.tokens.items()}
-        yield self.score(model.decode, tokens, codes.vocabulary, STATES[0])
+        yield self.score(model, tokens, codes.vocabulary, STATES[0])
         pairs = (tokens["train"], tokens["validation"]), self.splits
         refine(model, *pairs, self.params.refine, self.seed)
-        yield self.score(model.decode, tokens, codes.vocabulary, STATES[1])
+        yield self.score(model, tokens, codes.vocabulary, STATES[1])
         means = {name: torch.from_numpy(self.latents[name].means) for name in tokens}
         rows = {name: (tokens[name], self.pixels[name], means[name]) for name in tokens}
         tokens["train"] = search(model, *(part[:COUNTED] for part in rows["train"]))
         (tokens["test"],) = in_batches(model.search, *rows["test"])
-        yield self.score(model.decode, tokens, codes.vocabulary, STATES[2])
+        yield self.score(model, tokens, codes.vocabulary, STATES[2])
 
     def vqvae(self, update: str, tokens: int) -> Iterator[Row]:
         change = {"codes": CODES, "first_codes": None, "tokens": tokens, "layout": "residual"}
@@ -118,24 +120,24 @@ class Model:
         """Score a model that encodes images by itself."""
         named = (("train", COUNTED), ("test", None))
         tokens = {n: in_batches(model.encode, self.pixels[n][:count])[0] for n, count in named}
-        return self.score(model.decode, tokens, model.vocabulary, "")
+        return self.score(model, tokens, model.vocabulary, "")
 
     def score(
         self,
-        decode: Callable[[Tensor], Tensor],
+        model: CodeDecoder | VQVAE | FiniteScalar,
         tokens: dict[str, Tensor],
         vocabulary: Sequence[int],
         state: str,
     ) -> Row:
         counted = tokens["train"][:COUNTED].numpy(), tokens["test"].numpy()
         rate = marginal_bits_per_token(*counted, vocabulary) * len(vocabulary)
-        (logits,) = in_batches(decode, tokens["test"])
+        (logits,) = in_batches(model.decode, tokens["test"])
         bits = {"bits": round(bits_per_image(vocabulary), 6), "coded_bits": rate}
-        return {"state": state, **bits, **self.distortion(logits)}
+        return {"state": state, **bits, **self.distortion(logits, model.likelihood)}
 
-    def distortion(self, logits: Tensor) -> Row:
+    def distortion(self, logits: Tensor, likelihood: Likelihood) -> Row:
         test = self.pixels["test"]
-        return {"bce": bce(logits, test), "psnr": psnr(logits.sigmoid(), test)}
+        return {"bce": bce(logits, test, likelihood), "psnr": psnr(logits.sigmoid(), test)}
 
 
 METHODS: dict[str, Callable[[Model, int], Iterator[Row]]] = {

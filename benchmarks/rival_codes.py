@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from geovq.latent_metrics import METRICS, Decode, Latents
 from geovq.levels import NearestCells
+from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import decoder, encoder
-from geovq.models.vae import bernoulli_nll
 from geovq.params import Params
 from geovq.quantizer import GeodesicQuantizer, balanced_chunks
 from geovq.training import fit
@@ -152,9 +152,16 @@ class FiniteScalar(nn.Module):
     hidden : sequence of int
     tokens : int
         T, each of three latents with four levels: 64 codes.
+    likelihood : {'bernoulli', 'logistic'}
     """
 
-    def __init__(self, image_shape: Sequence[int], hidden: Sequence[int], tokens: int) -> None:
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        hidden: Sequence[int],
+        tokens: int,
+        likelihood: str = "bernoulli",
+    ) -> None:
         from vector_quantize_pytorch import FSQ  # type: ignore[import-untyped]
 
         super().__init__()
@@ -162,6 +169,7 @@ class FiniteScalar(nn.Module):
         width = len(levels) * tokens
         self.encoder = encoder("mlp", image_shape, hidden, width, parts=1)
         self.decoder = decoder("mlp", image_shape, hidden, width)
+        self.likelihood = likelihood_of(likelihood, image_shape)
         self.norm = nn.BatchNorm1d(width, affine=False)
         self.fsq = FSQ(
             levels, num_codebooks=tokens, keep_num_codebooks_dim=True, preserve_symmetry=True
@@ -183,7 +191,7 @@ class FiniteScalar(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """−log p(x | code) of each image, (N,), in nats."""
-        return bernoulli_nll(self.decoder(self.quantize(images)[0]), images)
+        return self.likelihood(self.decoder(self.quantize(images)[0]), images)
 
 
 def train_finite_scalar(
@@ -191,7 +199,8 @@ def train_finite_scalar(
 ) -> FiniteScalar:
     """Minimise bce, with the VQ-VAE's budget of steps."""
     torch.manual_seed(seed)
-    model = FiniteScalar(splits[0].shape[1:], params.train_vae.hidden, tokens)
+    network = params.train_vae
+    model = FiniteScalar(splits[0].shape[1:], network.hidden, tokens, network.likelihood)
 
     def loss(images: Tensor, generator: Any) -> Tensor:
         return model(images)

@@ -59,7 +59,7 @@ def main() -> None:
     """Discrete codes for images or latents: fit a model once, then encode, decode and sample.
 
     \b
-    Example, from a folder of grey pictures of one size:
+    Example, from a folder of pictures of one size:
       geovq fit pictures model
       geovq encode model pictures tokens.npz
       geovq decode model tokens.npz decoded
@@ -97,6 +97,7 @@ def of(section: type[Section], name: str, text: str, default: str = "") -> Calla
 @of(GeodesicQuantize, "smoothing", "Times that latents are averaged before edges are measured.")
 @of(GeodesicQuantize, "edge_power", "Above 1, paths follow the density.")
 @of(TrainVAE, "latent_dim", "D, latents of the VAE.")
+@of(TrainVAE, "likelihood", "Of pixels: shares of white, or 8-bit levels (for colour).")
 @click.option(
     "--steps",
     type=int,
@@ -128,9 +129,9 @@ def fit(
 ) -> None:
     """Fit a model to INPUT and write it to the folder MODEL.
 
-    INPUT is a folder of grey pictures of one size (PNG or JPEG), or an .npz file: with `images`
-    (N, H, W), uint8 or floats in [0, 1]; or with `means` (N, D) and, if there are any,
-    `log_variances` (N, D) of a VAE of yours, and then no VAE is trained.
+    INPUT is a folder of pictures of one size (PNG or JPEG), or an .npz file: with `images`
+    (N, H, W), or (N, H, W, 3) in colour, uint8 or floats in [0, 1]; or with `means` (N, D) and, if
+    there are any, `log_variances` (N, D) of a VAE of yours, and then no VAE is trained.
 
     -S takes any other parameter of training, as docs/parameters.md explains them.
 
@@ -194,8 +195,8 @@ def decode(model: Path, source: Path, target: Path, force: bool) -> None:
     """Decode the file TOKENS and write OUTPUT.
 
     OUTPUT is a folder of PNG files, called as the pictures that were encoded; or an .npz file with
-    `images` (N, H, W), uint8, beside the tokens. A model that knows no images writes an .npz file
-    with `latents` (N, D) in their place.
+    `images` (N, H, W) or (N, H, W, 3), uint8, beside the tokens. A model that knows no images
+    writes an .npz file with `latents` (N, D) in their place.
 
     \b
     Example:

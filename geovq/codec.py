@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from geovq.data import as_8_bit
+from geovq.data import as_8_bit, as_colour
 from geovq.errors import InputError
 from geovq.fitting import fit_images, fit_latents, ready
 from geovq.model_files import CODEBOOK, DECODER, FILES, INFO, PRIOR, WEIGHTS, load_info
@@ -69,8 +69,8 @@ class Codec:
 
         Parameters
         ----------
-        images : array-like of shape (N, H, W)
-            Grey, uint8 or float in [0, 1].
+        images : array-like of shape (N, H, W) or (N, H, W, 3)
+            Grey or colour, uint8 or float in [0, 1].
         vae : Autoencoder, optional
             A VAE of your own, trained already. A module is moved to the best device and set to
             evaluation. Only a `geovq.models.VAE` has its codes refined.
@@ -113,17 +113,23 @@ class Codec:
         return cls(*fit_latents(points, spread, chosen))
 
     def encode(self, images: ArrayLike, *, progress: bool = False) -> np.ndarray:
-        """Images (N, H, W), uint8 or float in [0, 1] → tokens (N, T), int64."""
-        tokenizer, grey = self._for_images(), as_8_bit(np.asarray(images))
-        height, width = self.info["image_size"]
-        if grey.shape[1:] != (height, width):
+        """Images of the shape fitted on, uint8 or float in [0, 1] → tokens (N, T), int64.
+
+        A model of colour images takes grey ones too, as three equal channels.
+        """
+        tokenizer, pixels = self._for_images(), as_8_bit(np.asarray(images))
+        size = self.info["image_size"]
+        if [*pixels.shape[1:], 3] == size:
+            pixels = as_colour(pixels)
+        if [*pixels.shape[1:]] != size:
             raise InputError(
-                f"images of shape {grey.shape}; this model was fitted on (N, {height}, {width})"
+                f"images of shape {pixels.shape}; this model was fitted on "
+                f"(N, {', '.join(map(str, size))})"
             )
-        return tokenizer.encode(as_pixels(grey), "encoding" if progress else "").numpy()
+        return tokenizer.encode(as_pixels(pixels), "encoding" if progress else "").numpy()
 
     def decode(self, tokens: ArrayLike, *, progress: bool = False) -> np.ndarray:
-        """Tokens (N, T) → expected pixels (N, H, W), float32 in [0, 1]."""
+        """Tokens (N, T) → expected pixels of the images' shape, float32 in [0, 1]."""
         tokenizer, rows = self._for_images(), torch.from_numpy(self._checked(tokens))
         title = "decoding" if progress else ""
         (pixels,) = in_batches(lambda t: tokenizer.decode(t).sigmoid(), rows, title=title)

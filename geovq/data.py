@@ -1,4 +1,7 @@
-"""Images: a data set's name → training, validation and test splits of 8-bit grey images."""
+"""Images: a data set's name → training, validation and test splits of 8-bit images.
+
+They are grey, (N, H, W), or in colour, (N, H, W, 3); the former stands for both.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ import numpy as np
 from geovq.errors import InputError
 from geovq.store import load_npz
 
-__all__ = ["Images", "Split", "as_8_bit", "held_out", "load_images"]
+__all__ = ["Images", "Split", "as_8_bit", "as_colour", "held_out", "load_images"]
 
 SIDE = 28
+PATCH, STRIDE = 32, 8  # of photographs, in pixels
+BANDS = {"train": (0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1)}  # of their width
 TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 
 
@@ -23,7 +28,7 @@ class Split:
 
     Attributes
     ----------
-    images : ndarray of shape (N, H, W), uint8
+    images : ndarray of shape (N, H, W) or (N, H, W, 3), uint8
     labels : ndarray of shape (N,), int64, or None
     """
 
@@ -84,14 +89,18 @@ def load_images(
 
     Parameters
     ----------
-    dataset : {'digits', 'mnist', 'fashion_mnist', 'kmnist', 'npz'}
-        `digits` comes with scikit-learn (8×8, upsampled to 28×28) and needs no download; the next
-        three come through torchvision; `npz` is a file of one's own.
+    dataset : {'digits', 'photographs', 'mnist', 'fashion_mnist', 'kmnist', 'npz'}
+        The first two come with scikit-learn and need no download: `digits` (8×8, upsampled to
+        28×28) and `photographs`, patches of 32×32 pixels in colour out of two photographs, which
+        are their labels. Their splits are bands of the photographs, whatever the fractions: the
+        left 70% to train, then 10% for validation, the right 20% to test. A patch lies wholly in
+        its band, so no pixel of a test patch was seen in training, but patches of one band overlap.
+        The next three come through torchvision; `npz` is a file of one's own.
     root : path-like
         torchvision's root folder; files that are absent are downloaded into it.
     file : path-like, optional
-        For `npz`: arrays `images` (N, H, W), uint8 or float in [0, 1], and optionally `labels`
-        (N,), integers, renumbered from 0. Floats are rounded to 8 bits.
+        For `npz`: arrays `images` (N, H, W) or (N, H, W, 3), uint8 or float in [0, 1], and
+        optionally `labels` (N,), integers, renumbered from 0. Floats are rounded to 8 bits.
     validation_fraction, test_fraction : float
         Of the images outside the test set, and of all images.
     seed : int
@@ -106,6 +115,8 @@ def load_images(
         Files are absent and cannot be downloaded, or the user's arrays are not as said above.
     """
     test = None
+    if dataset == "photographs":
+        return _photographs(seed)
     if dataset in TORCHVISION:
         pool, test = (_torchvision(dataset, Path(root), train) for train in (True, False))
     elif dataset == "digits":
@@ -113,7 +124,7 @@ def load_images(
     elif dataset == "npz" and file is not None:
         pool = _npz(file)
     else:
-        known = ", ".join(["digits", *TORCHVISION, "npz (with its file)"])
+        known = ", ".join(["digits", "photographs", *TORCHVISION, "npz (with its file)"])
         raise InputError(f"dataset = {dataset!r}; allowed: {known}")
     if test is None:
         pool, test = _divide(pool, test_fraction, seed)
@@ -186,6 +197,24 @@ def _digits() -> Split:
     return Split(images, digits.target.astype(np.int64))
 
 
+def _photographs(seed: int) -> Images:
+    from sklearn.datasets import load_sample_images
+
+    photographs = np.stack(load_sample_images().images)  # (2, height, width, 3)
+    width, random = photographs.shape[2], np.random.default_rng(seed)
+    splits = []
+    for band in BANDS.values():
+        left, right = (round(edge * width) for edge in band)
+        windows = np.lib.stride_tricks.sliding_window_view(
+            photographs[:, :, left:right], (PATCH, PATCH), axis=(1, 2)
+        )[:, ::STRIDE, ::STRIDE]
+        labels = np.repeat(np.arange(len(windows)), windows.shape[1] * windows.shape[2])
+        patches = np.moveaxis(windows, 3, -1).reshape(-1, PATCH, PATCH, 3)
+        order = random.permutation(len(labels))
+        splits.append(Split(patches[order], labels[order]))
+    return Images(*splits)
+
+
 def _torchvision(dataset: str, root: Path, train: bool) -> Split:
     from torchvision import datasets
 
@@ -204,11 +233,11 @@ def _torchvision(dataset: str, root: Path, train: bool) -> Split:
 
 
 def as_8_bit(images: np.ndarray, name: str = "images") -> np.ndarray:
-    """Grey images as uint8; floats in [0, 1] are rounded to 8 bits.
+    """Images as uint8; floats in [0, 1] are rounded to 8 bits.
 
     Parameters
     ----------
-    images : ndarray of shape (N, H, W), uint8 or float
+    images : ndarray of shape (N, H, W) or (N, H, W, 3), uint8 or float
     name : str
         For error messages.
 
@@ -218,8 +247,11 @@ def as_8_bit(images: np.ndarray, name: str = "images") -> np.ndarray:
         Another shape or type, sides below 8, or floats outside [0, 1].
     """
     where = f"{name} of shape {images.shape}, {images.dtype}"
-    if images.ndim != 3 or min(images.shape) == 0 or min(images.shape[1:]) < 8:
-        raise InputError(f"{where}; allowed: grey (N, H, W) with H and W at least 8")
+    shaped = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
+    if not shaped or len(images) == 0 or min(images.shape[1:3]) < 8:
+        raise InputError(
+            f"{where}; allowed: grey (N, H, W) or colour (N, H, W, 3), with H and W at least 8"
+        )
     if np.issubdtype(images.dtype, np.floating):
         if not np.isfinite(images).all():
             raise InputError(f"{where}: {(~np.isfinite(images)).sum()} values are NaN or infinite")
@@ -232,6 +264,11 @@ def as_8_bit(images: np.ndarray, name: str = "images") -> np.ndarray:
     if images.dtype != np.uint8:
         raise InputError(f"{where}; allowed: uint8, or floats in [0, 1]")
     return images
+
+
+def as_colour(images: np.ndarray) -> np.ndarray:
+    """Grey images (N, H, W) as colour ones of three equal channels, (N, H, W, 3)."""
+    return np.repeat(images[..., None], 3, axis=3)
 
 
 def _npz(file: str | os.PathLike[str]) -> Split:

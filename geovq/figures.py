@@ -18,10 +18,10 @@ COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 
 
 def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
-    """(N, H, W) → one picture with `columns` images a row and a white line between them."""
+    """N images → one picture with `columns` of them a row and a white line between them."""
     rows = -(-len(images) // columns)
-    height, width = images.shape[1:]
-    sheet = np.ones((rows * (height + 1) + 1, columns * (width + 1) + 1))
+    height, width, *channels = images.shape[1:]
+    sheet = np.ones((rows * (height + 1) + 1, columns * (width + 1) + 1, *channels))
     for i, image in enumerate(images):
         top, left = (i // columns) * (height + 1) + 1, (i % columns) * (width + 1) + 1
         sheet[top : top + height, left : left + width] = image
@@ -39,7 +39,7 @@ def image_rows(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
 
     Parameters
     ----------
-    rows : mapping of str to ndarray of shape (N, H, W)
+    rows : mapping of str to ndarray of shape (N, H, W) or (N, H, W, 3)
         Pixels in [0, 1].
     columns : int
         Images a row.
@@ -59,7 +59,7 @@ def codebooks(prototypes: Mapping[str, np.ndarray], usage: Mapping[str, np.ndarr
 
     Parameters
     ----------
-    prototypes : mapping of str to ndarray of shape (K, H, W)
+    prototypes : mapping of str to ndarray of shape (K, H, W) or (K, H, W, 3)
     usage : mapping of str to ndarray of shape (K,)
         How often each code occurs.
     """

@@ -39,7 +39,7 @@ def fit_images(images: np.ndarray, vae: Autoencoder | None, chosen: Settings) ->
 
     Parameters
     ----------
-    images : ndarray of shape (N, H, W), uint8
+    images : ndarray of shape (N, H, W) or (N, H, W, 3), uint8
     vae : Autoencoder, optional
     chosen : Settings
         Without `train_vae` if there is a VAE, and without `refine` if it is not ours.
@@ -63,7 +63,7 @@ def fit_images(images: np.ndarray, vae: Autoencoder | None, chosen: Settings) ->
         searched = search(model, tokens[0], pixels[0], torch.from_numpy(means))
         tokens = searched, tokenizer.encode(pixels[1])
     (logits,) = in_batches(tokenizer.decode, tokens[1])
-    figures["bce"] = bce(logits, pixels[1])
+    figures["bce"] = bce(logits, pixels[1], tokenizer.likelihood)
     prior = _prior(tokens, quantizer, chosen, figures)
     if prior is not None:
         figures["total"] = figures["bce"] + figures["code_length"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from geovq.data import as_colour
 from geovq.errors import InputError
 from geovq.store import replacing
 
@@ -23,15 +24,15 @@ def load_folder(folder: str | os.PathLike[str]) -> tuple[np.ndarray, list[str]]:
 
     Returns
     -------
-    images : ndarray of shape (N, H, W), uint8
+    images : ndarray of shape (N, H, W), or of (N, H, W, 3) if any picture has colour; uint8
     names : list of str of length N
         Of the files, without suffix.
 
     Raises
     ------
     InputError
-        There is no picture, two have one name, or one cannot be read, has colour, transparency or
-        more than 8 bits, or differs in size; the message names the file.
+        There is no picture, two have one name, or one cannot be read, has transparency or more
+        than 8 bits a channel, or differs in size; the message names the file.
     """
     files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
     if not files:
@@ -39,16 +40,18 @@ def load_folder(folder: str | os.PathLike[str]) -> tuple[np.ndarray, list[str]]:
     (name, most), *_ = Counter(path.stem for path in files).most_common(1)
     if most > 1:
         raise InputError(f"{folder}: {most} pictures are called {name}; allowed: one")
-    first = _grey(files[0])
+    first = _pixels(files[0])
     images = np.empty((len(files), *first.shape), np.uint8)
     for i, path in enumerate(tqdm(files, desc="reading", mininterval=1)):
-        image = _grey(path)
-        if image.shape != first.shape:
+        image = _pixels(path)
+        if image.shape[:2] != first.shape[:2]:
             raise InputError(
                 f"{path}: {_size(image)} pixels, but {files[0].name} has {_size(first)}; "
                 "allowed: one size"
             )
-        images[i] = image
+        if image.ndim > images.ndim - 1:  # the first with colour
+            images = as_colour(images)
+        images[i] = image if image.ndim == images.ndim - 1 else image[..., None]
     return images, [path.stem for path in files]
 
 
@@ -56,8 +59,8 @@ def _size(image: np.ndarray) -> str:
     return f"{image.shape[1]} × {image.shape[0]}"
 
 
-def _grey(path: Path) -> np.ndarray:
-    """One picture as (H, W) uint8."""
+def _pixels(path: Path) -> np.ndarray:
+    """One picture as (H, W) uint8, or (H, W, 3) if its channels differ anywhere."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -65,15 +68,16 @@ def _grey(path: Path) -> np.ndarray:
             if picture.mode in ("1", "L"):
                 return np.asarray(picture.convert("L"))
             if picture.mode not in ("LA", "P", "PA", "RGB", "RGBA"):
-                raise InputError(f"{path}: pixels of kind {picture.mode}; allowed: 8-bit grey")
-            *channels, alpha = np.moveaxis(np.asarray(picture.convert("RGBA")), 2, 0)
+                raise InputError(
+                    f"{path}: pixels of kind {picture.mode}; allowed: 8-bit grey or colour"
+                )
+            whole = np.asarray(picture.convert("RGBA"))
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise InputError(f"{path}: not a whole picture ({error})") from None
+    colour, alpha = whole[..., :3], whole[..., 3]
     if alpha.min() < 255:
-        raise InputError(f"{path}: a picture with transparent pixels; allowed: grey without")
-    if any((channel != channels[0]).any() for channel in channels):
-        raise InputError(f"{path}: a colour picture; allowed: grey, or three equal channels")
-    return channels[0]
+        raise InputError(f"{path}: a picture with transparent pixels; allowed: without")
+    return colour if (colour != colour[..., :1]).any() else colour[..., 0]
 
 
 def save_folder(
@@ -85,7 +89,7 @@ def save_folder(
     ----------
     folder : path-like
         A folder of this name is replaced if it holds PNG files only.
-    images : ndarray of shape (N, H, W), uint8
+    images : ndarray of shape (N, H, W) or (N, H, W, 3), uint8
     names : sequence of str of length N, optional
         Numbers by default.
     """

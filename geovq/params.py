@@ -45,7 +45,7 @@ class Section(BaseModel):
 class Prepare(Section):
     """Which images, and how they are split."""
 
-    dataset: Literal["digits", "mnist", "fashion_mnist", "kmnist", "npz"]
+    dataset: Literal["digits", "photographs", "mnist", "fashion_mnist", "kmnist", "npz"]
     root: str
     file: str | None
     validation_fraction: Fraction
@@ -80,6 +80,7 @@ class TrainVAE(Budget):
     latent_dim: Count = 20
     hidden: Annotated[list[Count], Field(min_length=1)] = [512, 512]
     architecture: Literal["mlp", "conv"] = "mlp"
+    likelihood: Literal["bernoulli", "logistic"] = "bernoulli"
     kl_weight: Annotated[float, Field(ge=0)] = 1.0
     max_steps: Count = 8000
     patience: Count = 400

@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from geovq.evaluation.rate import marginals
 from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
@@ -47,7 +47,8 @@ def train_vae(
         There, in nats per image.
     """
     torch.manual_seed(seed)
-    vae = VAE(train.shape[1:], params.latent_dim, params.hidden, params.architecture)
+    p = params
+    vae = VAE(train.shape[1:], p.latent_dim, p.hidden, p.architecture, p.likelihood)
 
     def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
         bce, kl = vae(batch, generator)
@@ -73,7 +74,7 @@ def train_vqvae(
     ----------
     params : TrainVQVAE
     network : TrainVAE
-        Its `hidden`, `latent_dim` and `architecture` are those of the VQ-VAE.
+        Its `hidden`, `latent_dim`, `architecture` and `likelihood` are those of the VQ-VAE.
 
     Returns
     -------
@@ -91,6 +92,7 @@ def train_vqvae(
         params.commitment,
         params.codebook_update,
         architecture=network.architecture,
+        likelihood=network.likelihood,
     )
 
     def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
@@ -187,7 +189,8 @@ def refine(
 ) -> dict[str, float]:
     """Fit code vectors to a frozen decoder, then the decoder to the frozen codes, in place.
 
-    Tokens stay as they are, and so does the encoder: the codes remain post-hoc.
+    Tokens stay as they are, and so does the encoder: the codes remain post-hoc. What the
+    likelihood has to learn is part of the decoder.
 
     Parameters
     ----------
@@ -216,9 +219,10 @@ def refine(
 
     model.to(best_device())
     found = {"cell_means": bce()}
+    decoder = nn.ModuleList([model.decoder, model.likelihood])
     for name, part, other in (
-        ("codes", model.codebooks, model.decoder),
-        ("decoder", model.decoder, model.codebooks),
+        ("codes", model.codebooks, decoder),
+        ("decoder", decoder, model.codebooks),
     ):
         budget = getattr(params, name)
         part.requires_grad_(True)

@@ -24,6 +24,7 @@ __all__ = ["SHORT", "Settings", "settings"]
 
 SHORT = {
     "latent_dim": ["train_vae.latent_dim"],
+    "likelihood": ["train_vae.likelihood"],
     **{
         name: [f"geodesic_quantize.{name}"]
         for name in (

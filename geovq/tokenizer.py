@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from geovq.models import CodeDecoder
+from geovq.models.likelihood import Bernoulli, Likelihood
 from geovq.quantizer import GeodesicQuantizer
 from geovq.training import best_device, in_batches
 
@@ -17,17 +18,24 @@ __all__ = ["Autoencoder", "PostHocTokenizer", "Tokenizer"]
 
 
 class Tokenizer(Protocol):
-    """What every tokeniser offers; `geovq.models.VQVAE` is one as it stands."""
+    """What every tokeniser offers; `geovq.models.VQVAE` is one as it stands.
+
+    Images and logits are (N, H, W) if grey, (N, H, W, 3) if not.
+    """
 
     @property
     def vocabulary(self) -> tuple[int, ...]:
         """Codes at each position, (T,)."""
 
+    @property
+    def likelihood(self) -> Likelihood:
+        """What its logits say of an image."""
+
     def encode(self, images: Tensor) -> Tensor:
         """Pixels (N, H, W) in [0, 1] → tokens (N, T), int64."""
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (N, t) of the first t ≤ T positions → Bernoulli logits (N, H, W).
+        """Tokens (N, t) of the first t ≤ T positions → logits (N, H, W).
 
         Positions that are left out add nothing to the latent; with a grid, their cells hold the
         mean of the codes.
@@ -43,14 +51,15 @@ class Tokenizer(Protocol):
 class Autoencoder(Protocol):
     """What `PostHocTokenizer` asks of a VAE; `geovq.models.VAE` is one as it stands.
 
-    Tensors are float32, on CUDA where there is one.
+    Tensors are float32, on CUDA where there is one. Without an attribute `likelihood` of
+    `geovq.models.likelihood`, logits are taken for Bernoulli's.
     """
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (N, H, W) in [0, 1] → means and log-variances of the posteriors, (N, D) each."""
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents (N, D) → Bernoulli logits (N, H, W)."""
+        """Latents (N, D) → logits (N, H, W)."""
 
 
 class PostHocTokenizer:
@@ -81,6 +90,12 @@ class PostHocTokenizer:
         """Codes at each position, (T,)."""
         return self.quantizer.vocabulary
 
+    @property
+    def likelihood(self) -> Likelihood:
+        """The refined decoder's, or the VAE's, or Bernoulli's."""
+        found = getattr(self.code_decoder or self.vae, "likelihood", None)
+        return found if isinstance(found, Likelihood) else Bernoulli()
+
     def encode(self, images: Tensor, title: str = "") -> Tensor:
         """Pixels (N, H, W) in [0, 1] → tokens (N, T), int64, however many images there are.
 
@@ -101,7 +116,7 @@ class PostHocTokenizer:
 
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (N, t) → Bernoulli logits (N, H, W), as in `Tokenizer`."""
+        """Tokens (N, t) → logits (N, H, W), as in `Tokenizer`."""
         if self.code_decoder is not None:
             return self.code_decoder.decode(tokens)
         given, left_out = self._codebooks[: tokens.shape[1]], self._codebooks[tokens.shape[1] :]
@@ -126,6 +141,6 @@ class PostHocTokenizer:
         return [torch.from_numpy(v).float().to(device) for v in self.quantizer.codebooks()]
 
     def decode_means(self, latents: np.ndarray) -> np.ndarray:
-        """Latents (M, D) → expected pixels (M, H·W): what the pull-back metric measures."""
+        """Latents (M, D) → expected pixels, a row each: what the pull-back metric measures."""
         (logits,) = in_batches(self.vae.decode, torch.from_numpy(latents).float())
         return logits.sigmoid().flatten(1).numpy()

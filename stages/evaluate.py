@@ -53,7 +53,7 @@ def main(params: Params) -> None:
     tokens = {name: load_npz(TOKENS / f"{name}.npz", "train", "test") for name in TOKENIZERS}
 
     scores = {
-        "data": score_data(params.prepare.dataset, train, test, judge),
+        "data": score_data(params.prepare.dataset, train, test, judge, vae.likelihood),
         "vae": score_vae(vae, test, judge, params.seed),
     }
     for name, tokenizer in tokenizers.items():
@@ -71,7 +71,7 @@ def main(params: Params) -> None:
             codes = load_npz(CODES / f"{name}.npz", "test")["test"]
             unrefined = PostHocTokenizer(tokenizer.vae, tokenizer.quantizer)
             (logits,) = in_batches(unrefined.decode, torch.from_numpy(codes))
-            scores[name]["bce_unrefined"] = bce(logits, test)
+            scores[name]["bce_unrefined"] = bce(logits, test, unrefined.likelihood)
     for remark in remarks(scores):
         print(f"warning: {remark}")
 

@@ -33,7 +33,7 @@ def main(params: Params) -> None:
             for name in ("train", "validation", "test")
         }
         logits = tokenizer.decode(tokens["validation"]).cpu()
-        scores[clustering] = {"validation_bce": bce(logits, validation)}
+        scores[clustering] = {"validation_bce": bce(logits, validation, tokenizer.likelihood)}
         quantizer.save(CODEBOOKS / f"{clustering}.npz")
         save_npz(CODES / f"{clustering}.npz", vocabulary=quantizer.vocabulary, **tokens)
         print(f"{clustering}: validation bce {scores[clustering]['validation_bce']:.2f} nats")

@@ -43,7 +43,7 @@ def main(params: Params, name: str) -> None:
     for split in ("validation", "test"):
         (tokens[split],) = in_batches(model.search, *rows[split])
     (logits,) = in_batches(model.decode, tokens["validation"])
-    found["search"] = bce(logits, pixels["validation"])
+    found["search"] = bce(logits, pixels["validation"], model.likelihood)
     save_module(MODELS / f"decoder_{name}.safetensors", model)
     save_npz(TOKENS / f"{name}.npz", vocabulary=vocabulary, **tokens)
     save_json(METRICS / f"refine_{name}.json", {f"validation_bce_{k}": v for k, v in found.items()})

@@ -25,7 +25,8 @@ def main(params: Params) -> None:
     (logits,) = in_batches(vqvae.decode, tokens["validation"])
     save_module(MODELS / "vqvae.safetensors", vqvae)
     save_npz(TOKENS / "vqvae.npz", vocabulary=vqvae.vocabulary, **tokens)
-    save_json(METRICS / "train_vqvae.json", {"validation_bce": bce(logits, pixels["validation"])})
+    best = bce(logits, pixels["validation"], vqvae.likelihood)
+    save_json(METRICS / "train_vqvae.json", {"validation_bce": best})
 
 
 if __name__ == "__main__":

@@ -22,6 +22,14 @@ def images(rng):
     return torch.from_numpy(rng.random((40, 8, 12), dtype=np.float32))
 
 
+@pytest.fixture(params=["grey", "colour"])
+def pictures(request, images, rng):
+    """The same and, in colour, (40, 8, 12, 3)."""
+    if request.param == "grey":
+        return images
+    return torch.from_numpy(rng.random((40, 8, 12, 3), dtype=np.float32))
+
+
 @pytest.fixture
 def latents(rng):
     """Means and log-variances of 300 posteriors in four clusters, D = 6."""

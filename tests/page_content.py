@@ -24,38 +24,39 @@ def scores(labelled=True):
     return {"data": data, "vae": vae} | dict.fromkeys(TOKENIZERS, row)
 
 
-def draw_codebook(rng, positions=1, grid=None, codes=CODES, images=IMAGES):
+def draw_codebook(rng, positions=1, grid=None, codes=CODES, images=IMAGES, shape=SHAPE):
     """The last code is used by no image."""
     edges = rng.integers(1, 30, size=(codes, codes))
     tokens = rng.integers(codes - 1, size=(images, positions))
     tokens[: codes - 1, 0] = np.arange(codes - 1)
-    return Codebook(rng.random((codes, *SHAPE)), tokens, edges + edges.T, grid)
+    return Codebook(rng.random((codes, *shape)), tokens, edges + edges.T, grid)
 
 
-def draw_content(rng, labelled=True, layout="residual"):
-    images = rng.integers(256, size=(IMAGES, *SHAPE), dtype=np.uint8)
+def draw_content(rng, labelled=True, layout="residual", shape=SHAPE):
+    images = rng.integers(256, size=(IMAGES, *shape), dtype=np.uint8)
     shown = np.linspace(0, IMAGES - 1, 12).astype(int)
     books, steps = {}, {}
     for name in TOKENIZERS:
-        books[name] = [draw_codebook(rng) for _ in range(TOKENS if layout == "product" else 1)]
+        count = TOKENS if layout == "product" else 1
+        books[name] = [draw_codebook(rng, shape=shape) for _ in range(count)]
         if layout == "grid":
-            books[name] = [draw_codebook(rng, TOKENS, GRID)]
+            books[name] = [draw_codebook(rng, TOKENS, GRID, shape=shape)]
         nats = np.sort(rng.uniform(30, 60, (12, TOKENS)))[:, ::-1]
         bits = np.log2(CODES) * np.arange(1, TOKENS + 1)
-        steps[name] = TokenSteps(bits, nats.mean(0), rng.random((12, TOKENS, *SHAPE)), nats)
+        steps[name] = TokenSteps(bits, nats.mean(0), rng.random((12, TOKENS, *shape)), nats)
     step = np.arange(1.0, 9.0)
     return Content(
         scores=scores(labelled),
         test_images=images,
         test_labels=np.arange(IMAGES) % 3 if labelled else None,
-        reconstructions={"originals": images[shown], "VQ-VAE": rng.random((12, *SHAPE))},
-        samples={"VQ-VAE: temperature 1": rng.random((12, *SHAPE))},
+        reconstructions={"originals": images[shown], "VQ-VAE": rng.random((12, *shape))},
+        samples={"VQ-VAE: temperature 1": rng.random((12, *shape))},
         shown=shown,
         codebooks=books,
         steps=steps,
         ways=[
-            Way(4, 5, *rng.random((2, 11, *SHAPE)), 1),
-            Way(0, 3, *rng.random((2, 11, *SHAPE)), 2),
+            Way(4, 5, *rng.random((2, 11, *shape)), 1),
+            Way(0, 3, *rng.random((2, 11, *shape)), 2),
         ],
         curves={
             name: {"train": (step, 60 / step), "validation": (step, 70 / step)}

@@ -83,6 +83,25 @@ def test_an_npz_of_images_is_as_good_as_a_folder(work, images):
     assert json.loads(geovq("info again --json").stdout) == Codec.load("model").info
 
 
+def test_colour_pictures_become_tokens_and_colour_pictures_again(work, images):
+    tinted = (images[:100, ..., None] * np.array([1.0, 0.6, 0.2])).astype(np.uint8)
+    save_folder("tinted", tinted)
+    geovq(f"fit tinted coloured {SMALL} --likelihood logistic -S train_vae.hidden=[8]")
+    found = json.loads(geovq("info coloured --json").stdout)
+    assert found["image_size"] == [8, 8, 3]
+    assert found["settings"]["train_vae"]["likelihood"] == "logistic"
+    geovq("encode coloured tinted tokens.npz")
+    geovq("decode coloured tokens.npz decoded")
+    decoded, names = load_folder("decoded")
+    assert decoded.shape == tinted.shape
+    assert names[0] == "00"
+    mean = decoded.mean((0, 1, 2))
+    assert mean[0] > mean[1] > mean[2]
+    geovq("sample coloured samples.npz -n 5")
+    with np.load("samples.npz") as file:
+        assert file["images"].shape == (5, 8, 8, 3)
+
+
 def test_samples_repeat_with_their_seed(work):
     geovq("sample model samples -n 12 --temperature 0.8 --seed 3")
     geovq("sample model samples.npz -n 12 --temperature 0.8 --seed 3")

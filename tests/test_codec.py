@@ -68,7 +68,7 @@ def test_info_says_what_was_measured_on_held_out_images(codec, digits):
     assert figures["code_length_bits"] == pytest.approx(figures["code_length"] / math.log(2))
     assert figures["total"] == pytest.approx(figures["bce"] + figures["code_length"])
     logits = codec.tokenizer.decode(torch.from_numpy(codec.encode(digits)))
-    over_all = bce(logits, torch.from_numpy(digits / 255))
+    over_all = bce(logits, torch.from_numpy(digits / 255), codec.tokenizer.likelihood)
     assert figures["bce"] == pytest.approx(over_all, rel=0.1)
 
 
@@ -103,6 +103,32 @@ def test_the_same_seed_gives_the_same_bytes(digits, tmp_path):
     for file in FILES:
         one, two = (tmp_path / name / file for name in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
+
+
+# Cells of a network that has hardly been trained differ by their place more than by the image.
+@pytest.mark.filterwarnings("ignore:the 10-NN graph had 2 components")
+def test_colour_images_go_all_the_way(digits, tmp_path):
+    tinted = (digits[..., None] * np.array([1.0, 0.6, 0.2])).astype(np.uint8)
+    grid = {"architecture": "conv", "hidden": [4, 4]}
+    options = {"latent_dim": 8, "codes": 4, "tokens": 4, "layout": "grid", "steps": 20}
+    codec = Codec.fit(tinted, **options, train_vae=grid, likelihood="logistic")
+    assert codec.info["image_size"] == [8, 8, 3]
+    tokens = codec.encode(tinted)
+    pixels = codec.decode(tokens)
+    assert pixels.shape == tinted.shape
+    logits = codec.tokenizer.decode(torch.from_numpy(tokens))
+    nats = bce(logits, torch.from_numpy(tinted / 255), codec.tokenizer.likelihood)
+    assert codec.info["validation"]["bce"] == pytest.approx(nats, rel=0.1)
+    codec.save(tmp_path / "model")
+    again = Codec.load(tmp_path / "model")
+    assert (again.encode(tinted) == tokens).all()
+    assert (again.decode(tokens) == pixels).all()
+    decoder = again.tokenizer.code_decoder.likelihood.log_scale
+    assert (decoder != again.tokenizer.vae.likelihood.log_scale).all()
+    three = np.repeat(digits[..., None], 3, axis=3)
+    assert (again.encode(digits) == again.encode(three)).all()  # grey is a colour too
+    with pytest.raises(InputError, match=r"\(1, 9, 8\); this model was fitted on \(N, 8, 8, 3\)"):
+        again.encode(np.zeros((1, 9, 8)))
 
 
 def test_parts_can_be_left_out(digits, tmp_path):

@@ -3,6 +3,7 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+from sklearn.utils import Bunch
 
 from geovq.data import Images, load_images
 from geovq.errors import InputError
@@ -29,6 +30,35 @@ def test_digits_need_no_file_and_are_stratified():
     whole = np.bincount(np.concatenate([s.labels for s in vars(images).values()])) / 1797
     for split in vars(images).values():
         assert np.abs(np.bincount(split.labels) / len(split) - whole).max() < 0.02
+
+
+def test_splits_of_photographs_share_no_pixel(monkeypatch):
+    """Photographs that number their pixels, so that each patch tells where it is from."""
+    rows, columns = np.divmod(np.arange(40 * 320), 320)
+    places = np.stack([rows, columns // 256, columns % 256], 1).astype(np.uint8)
+    pair = [places.reshape(40, 320, 3)] * 2
+    monkeypatch.setattr("sklearn.datasets.load_sample_images", lambda: Bunch(images=pair))
+    splits = vars(load_images("photographs"))
+    seen = {}
+    for name, split in splits.items():
+        assert split.images.shape[1:] == (32, 32, 3)
+        assert (np.bincount(split.labels) == len(split) / 2).all()
+        columns = split.images[..., 1:].astype(int) @ [256, 1]
+        assert (np.diff(columns, axis=2) == 1).all()  # a patch is whole and upright
+        assert (np.diff(split.images[..., 0].astype(int), axis=1) == 1).all()
+        seen[name] = set(columns.ravel())
+    assert max(seen["train"]) < min(seen["validation"])
+    assert max(seen["validation"]) < min(seen["test"])
+    assert max(seen["train"]) < 224
+    assert min(seen["test"]) >= 256
+    again = vars(load_images("photographs"))
+    assert all((split.images == again[name].images).all() for name, split in splits.items())
+
+
+def test_photographs_need_no_file():
+    images = load_images("photographs")
+    assert [len(split) for split in vars(images).values()] == [5300, 500, 1300]
+    assert not keys(images.train) & keys(images.test)
 
 
 def test_splits_repeat_with_the_seed_and_differ_without():
@@ -89,12 +119,13 @@ def test_offline_and_absent_says_where_and_what(tmp_path, monkeypatch):
     assert "digits" in message
 
 
-def test_own_floats_become_8_bits(tmp_path, rng):
-    pixels = rng.random((50, 9, 10))
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_own_floats_become_8_bits(tmp_path, rng, channels):
+    pixels = rng.random((50, 9, 10, *channels))
     labels = rng.integers(5, 7, 50)
     images = load_images("npz", file=write(tmp_path, images=pixels, labels=labels))
     assert images.train.images.dtype == np.uint8
-    assert images.train.images.shape[1:] == (9, 10)
+    assert images.train.images.shape[1:] == (9, 10, *channels)
     assert set(images.train.labels) == {0, 1}
     seen = np.concatenate([s.images for s in vars(images).values()])
     assert sorted(seen.ravel()) == sorted(np.rint(pixels * 255).astype(np.uint8).ravel())
@@ -118,7 +149,9 @@ good = np.zeros((20, 8, 8))
         ({"images": good - 0.5}, ["[-0.5, -0.5]", "[0, 1]"]),
         ({"images": good.astype(np.int32)}, ["int32", "uint8"]),
         ({"images": good[0]}, ["(8, 8)", "(N, H, W)"]),
-        ({"images": np.zeros((20, 8, 8, 3))}, ["(20, 8, 8, 3)", "(N, H, W)"]),
+        ({"images": np.zeros((20, 8, 8, 4))}, ["(20, 8, 8, 4)", "(N, H, W, 3)"]),
+        ({"images": np.zeros((20, 3, 8, 8))}, ["(20, 3, 8, 8)", "(N, H, W, 3)"]),
+        ({"images": np.zeros((20, 8, 3))}, ["(20, 8, 3)", "at least 8"]),
         ({"images": good, "labels": np.zeros(19, int)}, ["(19,)", "(20,) integers"]),
         ({"images": good, "labels": np.zeros(20)}, ["float64", "integers"]),
         ({"pictures": good}, ["images", "pictures"]),

@@ -7,7 +7,7 @@ from torch.distributions import Bernoulli
 
 from geovq import GeodesicQuantizer
 from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
-from geovq.evaluation.distortion import bce, pixel_entropy, psnr
+from geovq.evaluation.distortion import bce, least_bce, mean_image_bce, psnr
 from geovq.evaluation.frechet import Frechet
 from geovq.evaluation.rate import (
     bits_per_image,
@@ -18,6 +18,8 @@ from geovq.evaluation.rate import (
 )
 from geovq.evaluation.semantics import nmi, purity
 from geovq.models import VAE, VQVAE, Classifier, Prior
+from geovq.models.likelihood import Bernoulli as BernoulliPixels
+from geovq.models.likelihood import DiscretizedLogistic
 from geovq.report import NAMES, constants, remarks, table
 from geovq.tokenizer import PostHocTokenizer
 
@@ -27,18 +29,19 @@ def test_distortion_by_hand(images):
     p = logits.double().sigmoid()
     x = images.double()
     expected = -(x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2)).mean().item()
-    assert bce(logits, images) == pytest.approx(expected)
+    assert bce(logits, images, BernoulliPixels()) == pytest.approx(expected)
     assert psnr(images + 0.1, images) == pytest.approx(20, abs=1e-4)
 
 
 def test_pixel_entropy_is_the_floor_of_bce(images):
-    floor = pixel_entropy(images)
+    pixels = BernoulliPixels()
+    floor = least_bce(images, pixels)
     entropy = Bernoulli(images.double()).entropy().sum((1, 2)).mean().item()
     assert floor == pytest.approx(entropy)
     exact = images.double().clamp(1e-9, 1 - 1e-9).logit()
-    assert bce(exact, images) == pytest.approx(floor, rel=1e-6)
-    assert bce(exact + 0.1, images) > floor
-    assert pixel_entropy(images.round()) == 0
+    assert bce(exact, images, pixels) == pytest.approx(floor, rel=1e-6)
+    assert bce(exact + 0.1, images, pixels) > floor
+    assert least_bce(images.round(), pixels) == 0
 
 
 def test_rates_by_hand():
@@ -72,17 +75,17 @@ def judge(images):
     return Judge(Classifier((8, 12), 3).eval(), images, torch.arange(40) % 3)
 
 
-def test_frechet_distance_matches_scipy(images):
-    classifier = Classifier((8, 12), 3).eval()
-    others = images.square()
-    a, b = (classifier.features(x).detach().double().numpy() for x in (images, others))
+def test_frechet_distance_matches_scipy(pictures):
+    classifier = Classifier(pictures.shape[1:], 3).eval()
+    others = pictures.square()
+    a, b = (classifier.features(x).detach().double().numpy() for x in (pictures, others))
     means, covariances = (a.mean(0), b.mean(0)), (np.cov(a.T), np.cov(b.T))
     # The trace of a root is the sum of the roots of the eigenvalues.
     roots = np.sqrt(np.linalg.eigvals(covariances[0] @ covariances[1]).astype(complex)).real.sum()
     expected = ((means[0] - means[1]) ** 2).sum() + np.trace(sum(covariances)) - 2 * roots
-    frechet = Frechet(classifier, images)
+    frechet = Frechet(classifier, pictures)
     assert frechet(others) == pytest.approx(expected, rel=1e-3)
-    assert frechet(images) == pytest.approx(0, abs=1e-3)
+    assert frechet(pictures) == pytest.approx(0, abs=1e-3)
     assert frechet(others) == pytest.approx(expected, rel=1e-3)  # no trace of the call before
 
 
@@ -131,11 +134,13 @@ def test_tokenizer_scores_add_up(tokenizers, images, judge, name):
     )
     assert score["bits_per_image"] == 6
     assert score["total"] == pytest.approx(score["bce"] + score["code_length"])
-    assert score["bce"] == pytest.approx(bce(tokenizer.decode(tokens).detach(), images))
+    assert score["bce"] == pytest.approx(
+        bce(tokenizer.decode(tokens).detach(), images, tokenizer.likelihood)
+    )
     assert score["code_length"] == pytest.approx(-prior(tokens).sum(1).mean().item(), rel=1e-5)
     expected = score["code_length"] / math.log(2) / 3
     assert score["ar_bits_per_token"] == pytest.approx(expected)
-    assert score["bce"] > pixel_entropy(images)
+    assert score["bce"] > least_bce(images, tokenizer.likelihood)
     assert score["frechet_samples_at"]["1"] == score["frechet_samples"]
     assert score["frechet_samples_at"].keys() == {"1", "0.5"}
     del score["frechet_samples_at"]
@@ -151,10 +156,23 @@ def test_vae_score_is_its_negative_elbo(images, judge):
 
 
 def test_data_constants(images, judge):
-    score = score_data("own", images.flip(0), images, judge)
+    score = score_data("own", images.flip(0), images, judge, BernoulliPixels())
     assert score["test_images"] == 40
     assert score["pixel_entropy"] < score["mean_image_bce"]
     assert score["frechet_floor"] == pytest.approx(0, abs=1e-3)
+
+
+def test_the_mean_image_has_the_scales_that_suit_it(rng):
+    """Noise of three widths about one image: the best scales are about its own."""
+    widths = np.array([0.02, 0.05, 0.1])
+    noise = rng.logistic(size=(400, 8, 12, 3)) * widths
+    images = torch.from_numpy(np.rint(255 * np.clip(0.5 + noise, 0, 1)) / 255).float()
+    likelihood = DiscretizedLogistic(3)
+    found = mean_image_bce(images[:300], images[300:], likelihood)
+    likelihood.log_scale.data = torch.from_numpy(widths).log()
+    exact = bce(torch.zeros(100, 8, 12, 3), images[300:], likelihood)
+    assert found == pytest.approx(exact, rel=0.01)
+    assert least_bce(images, likelihood) == 0
 
 
 def test_without_labels_the_judge_is_silent(tokenizers, images):
@@ -165,14 +183,14 @@ def test_without_labels_the_judge_is_silent(tokenizers, images):
     )
     assert score["purity"] is score["recognition"] is score["frechet_samples"] is None
     assert np.isfinite(score["total"])
-    assert score_data("own", images, images, silent)["recognition"] is None
+    assert score_data("own", images, images, silent, BernoulliPixels())["recognition"] is None
 
 
 @pytest.fixture
 def scores(tokenizers, images, judge):
     prior = Prior((4, 4, 4), embed_dim=5, hidden_dim=7)
     rows = {
-        "data": score_data("own", images, images, judge),
+        "data": score_data("own", images, images, judge, BernoulliPixels()),
         "vae": score_vae(tokenizers["geodesic"].vae, images, judge, seed=0),
     }
     for name in ("geodesic", "euclidean", "vqvae"):

@@ -30,10 +30,13 @@ def test_pictures_have_titles_and_stable_bytes(drawn, tmp_path, name):
     assert b"Software" not in content
 
 
-def test_images_stay_in_order_and_upright(rng):
-    images = rng.random((5, 8, 10))
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_images_stay_in_order_and_upright(rng, channels):
+    images = rng.random((5, 8, 10, *channels))
     sheet = figures._mosaic(images, 3)
-    assert sheet.shape == (2 * 9 + 1, 3 * 11 + 1)
+    assert sheet.shape == (2 * 9 + 1, 3 * 11 + 1, *channels)
+    (axes,) = figures.image_rows({"all": images}, 3).axes
+    assert (axes.images[0].get_array() == sheet).all()
     assert (sheet[1:9, 12:22] == images[1]).all()
     assert (sheet[10:18, 1:11] == images[3]).all()
 

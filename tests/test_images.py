@@ -40,6 +40,22 @@ def test_grey_may_be_stored_in_other_ways(pictures, mode):
     assert (load_folder(folder)[0][0] == grey).all()
 
 
+def test_one_picture_in_colour_makes_all_colour(pictures, rng):
+    folder, images = pictures
+    red = rng.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    Image.fromarray(red).save(folder / "b.png")
+    Image.fromarray(red[:, ::-1]).save(folder / "d.png")
+    found, names = load_folder(folder)
+    assert names == ["a", "b", "c", "d"]
+    assert found.shape == (4, 9, 12, 3)
+    assert (found[1] == red).all()
+    assert (found[3] == red[:, ::-1]).all()
+    for place, grey in ((0, images[2]), (2, images[1])):
+        assert (found[place] == grey[..., None]).all()
+    save_folder(folder.parent / "again", found, names)
+    assert (load_folder(folder.parent / "again")[0] == found).all()
+
+
 def test_jpegs_are_read(pictures):
     folder, images = pictures
     flat = np.full_like(images[0], 77)
@@ -54,10 +70,6 @@ def test_names_never_lead_out_of_the_folder(tmp_path, rng):
     save_folder(tmp_path / "deep" / "out", images, ["../../up"])
     assert [path.name for path in (tmp_path / "deep" / "out").iterdir()] == ["up.png"]
     assert not (tmp_path / "up.png").exists()
-
-
-def colour(folder, images):
-    Image.fromarray(np.stack([images[0], images[1], images[2]], 2)).save(folder / "b.png")
 
 
 def transparent(folder, images):
@@ -83,9 +95,8 @@ def no_picture(folder, images):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (colour, "b.png: a colour picture; allowed: grey, or three equal channels"),
         (transparent, "b.png: a picture with transparent pixels"),
-        (deep, "b.png: pixels of kind I;16; allowed: 8-bit grey"),
+        (deep, "b.png: pixels of kind I;16; allowed: 8-bit grey or colour"),
         (another_size, "b.png: 12 × 8 pixels, but a.png has 12 × 9; allowed: one size"),
         (broken, "b.png: not a whole picture"),
         (no_picture, "b.png: not a whole picture"),

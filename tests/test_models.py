@@ -9,8 +9,9 @@ from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from geovq.errors import InputError
 from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
+from geovq.models.likelihood import Bernoulli as BernoulliPixels
 from geovq.models.networks import decoder, encoder
-from geovq.models.vae import bernoulli_nll, gaussian_kl
+from geovq.models.vae import gaussian_kl
 from geovq.params import TrainVAE
 from geovq.recipes import train_vae
 
@@ -26,12 +27,12 @@ def vqvae(**options):
 @pytest.mark.parametrize(
     ("architecture", "hidden", "latent_dim"), [("mlp", [16, 8], 3), ("conv", [4, 8], 12)]
 )
-def test_vae_shapes_and_gradients(images, architecture, hidden, latent_dim):
-    vae = VAE((8, 12), latent_dim, hidden, architecture)
-    mean, log_variance = vae.encode(images)
+def test_vae_shapes_and_gradients(pictures, architecture, hidden, latent_dim):
+    vae = VAE(pictures.shape[1:], latent_dim, hidden, architecture)
+    mean, log_variance = vae.encode(pictures)
     assert mean.shape == log_variance.shape == (40, latent_dim)
-    assert vae.decode(mean).shape == images.shape
-    bce, kl = vae(images)
+    assert vae.decode(mean).shape == pictures.shape
+    bce, kl = vae(pictures)
     assert bce.shape == kl.shape == (40,)
     (bce + kl).mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in vae.parameters())
@@ -40,7 +41,7 @@ def test_vae_shapes_and_gradients(images, architecture, hidden, latent_dim):
 def test_likelihood_and_kl_match_torch_distributions(images):
     logits = 3 * torch.randn(images.shape)
     expected = -Independent(Bernoulli(logits=logits, validate_args=False), 2).log_prob(images)
-    torch.testing.assert_close(bernoulli_nll(logits, images), expected)
+    torch.testing.assert_close(BernoulliPixels()(logits, images), expected)
     mean, log_variance = torch.randn(2, 40, 3)
     posterior = Normal(mean, (0.5 * log_variance).exp())
     expected = kl_divergence(posterior, Normal(torch.zeros(3), torch.ones(3)))
@@ -77,20 +78,44 @@ def test_noise_comes_from_the_generator(images):
 def test_images_of_another_size_are_refused(encode):
     with pytest.raises(InputError, match=r"\(5, 12, 8\); this model was trained on \(N, 8, 12\)"):
         encode(torch.zeros(5, 12, 8))
+    with pytest.raises(InputError, match=r"\(5, 8, 12, 3\); .* on \(N, 8, 12\)"):
+        encode(torch.zeros(5, 8, 12, 3))
 
 
 # --- networks
 
 
-@pytest.mark.parametrize("image_shape", [(28, 28), (32, 32), (9, 15)])
+@pytest.mark.parametrize("image_shape", [(28, 28), (32, 32), (9, 15), (9, 15, 3)])
 def test_convolutions_mirror_every_size(image_shape):
-    height, width = (math.ceil(side / 4) for side in image_shape)
+    height, width = (math.ceil(side / 4) for side in image_shape[:2])
     latents = encoder("conv", image_shape, [3, 5], 2 * height * width, parts=1)(
         torch.rand(2, *image_shape)
     )
     assert latents.shape == (2, 2 * height * width)
     logits = decoder("conv", image_shape, [3, 5], 2 * height * width)(latents)
     assert logits.shape == (2, *image_shape)
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "conv"])
+def test_channels_are_not_mixed_up_on_the_way_out(architecture):
+    """A last layer that makes red alone brighter, wherever the network puts its channels."""
+    draw = decoder(architecture, (8, 12, 3), [4, 4], 12)
+    last = [layer for layer in draw if hasattr(layer, "bias")][-1]
+    torch.nn.init.zeros_(last.weight)
+    with torch.no_grad():
+        last.bias.view(-1, 3)[:, 0] = 7
+        logits = draw(torch.randn(2, 12))
+    assert (logits[..., 0] - logits[..., 1]).min() > 6
+
+
+def test_a_convolution_sees_each_channel_where_it_is(rng):
+    encode = encoder("conv", (8, 12, 3), [2], 24, parts=1)
+    images = torch.from_numpy(rng.random((2, 8, 12, 3), dtype=np.float32))
+    first = encode[1]
+    expected = sum(
+        F.conv2d(images[:, None, :, :, c], first.weight[:, c : c + 1], None, 2, 1) for c in range(3)
+    )
+    torch.testing.assert_close(encode[:2](images), expected + first.bias[:, None, None])
 
 
 def test_latents_of_a_convolutional_network_are_cell_by_cell():
@@ -153,12 +178,13 @@ def test_vqvae_shapes_and_gradients(images, layout, update):
 
 
 @pytest.mark.parametrize("layout", ["residual", "product", "grid"])
-def test_vqvae_round_trip(images, layout):
-    model = vqvae(vocabulary=(5, 5, 5), layout=layout).eval()
-    tokens = model.encode(images)
+def test_vqvae_round_trip(pictures, layout):
+    model = VQVAE(pictures.shape[1:], 6, [16], (5, 5, 5), layout).eval()
+    tokens = model.encode(pictures)
     assert tokens.shape == (40, 3)
     assert tokens.dtype == torch.int64
-    quantized = model.quantize(model.encoder(images))[1]
+    assert model.prototypes().shape == (5, *pictures.shape[1:])
+    quantized = model.quantize(model.encoder(pictures))[1]
     torch.testing.assert_close(model.decode(tokens), model.decoder(quantized))
 
 
@@ -211,7 +237,7 @@ def test_the_decoder_gradient_passes_straight_through(images):
     model.encoder.register_forward_hook(catch)
     model(images)[0].sum().backward()
     quantized = model.quantize(model.encoder(images))[1].detach().requires_grad_()
-    bernoulli_nll(model.decoder(quantized), images).sum().backward()
+    model.likelihood(model.decoder(quantized), images).sum().backward()
     torch.testing.assert_close(caught[0], quantized.grad)
 
 
@@ -257,7 +283,7 @@ def test_warm_up_does_not_quantise(images):
     model.quantizing = False
     bce, penalty = model(images)
     assert penalty.eq(0).all()
-    torch.testing.assert_close(bce, bernoulli_nll(model.decoder(model.encoder(images)), images))
+    torch.testing.assert_close(bce, model.likelihood(model.decoder(model.encoder(images)), images))
 
 
 def test_prototypes_are_the_first_codes_alone(images):

@@ -18,7 +18,7 @@ from geovq.models import VAE, VQVAE
 from geovq.page import Codebook, render
 from geovq.page.codebooks import Quantized, codebooks
 from geovq.page.explore import choose_pairs, decode_ways, token_by_token
-from geovq.page.sprites import COLUMNS, MAX_SIDE, as_bytes, sheet
+from geovq.page.sprites import COLUMNS, GAP, MAX_SIDE, as_bytes, sheet, strip
 from geovq.page.tiles import order
 from geovq.paths import PointGraph
 from geovq.quantizer import GeodesicQuantizer
@@ -35,6 +35,10 @@ from tests.page_content import (
 )
 
 LAYOUTS = ("residual", "product", "grid")
+
+
+def picture(uri):
+    return Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,"))))
 
 
 @pytest.fixture
@@ -139,6 +143,14 @@ def test_images_without_labels(rng):
     assert "From test image 4, to test image 5;" in page
 
 
+def test_images_in_colour(rng):
+    page = render(draw_content(rng, shape=(*SHAPE, 3)))
+    assert embedded(page)["size"] == list(SHAPE)
+    assert "--image-width: 12; --image-height: 8" in page
+    kinds = {picture(uri).mode for uri in re.findall(r'src="(data:image/png[^"]+)"', page)}
+    assert kinds == {"RGB", "RGBA"}  # sheets and strips
+
+
 def test_pages_of_large_data_stay_small(rng):
     content = draw_content(rng)
     noise = rng.integers(256, size=(3000, 40, 90), dtype=np.uint8)  # cannot be compressed
@@ -173,15 +185,24 @@ def test_pages_of_many_positions_stay_small(rng, layout, side):
     assert {len(view["codes"]) for view in views} == {4096 // len(views)}
 
 
-def test_sheets_hold_every_image_in_its_place(rng):
-    images = rng.random((COLUMNS + 5, *SHAPE))
-    png = base64.b64decode(sheet(images).removeprefix("data:image/png;base64,"))
-    pixels = np.asarray(Image.open(io.BytesIO(png)))
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_sheets_and_strips_hold_every_image_in_its_place(rng, channels):
+    images = rng.random((COLUMNS + 5, *SHAPE, *channels))
+    pixels = np.asarray(picture(sheet(images)))
     for place in (0, COLUMNS - 1, COLUMNS + 4):
         top, left = place // COLUMNS * SHAPE[0], place % COLUMNS * SHAPE[1]
         cell = pixels[top : top + SHAPE[0], left : left + SHAPE[1]]
         np.testing.assert_array_equal(cell, np.round(255 * images[place]))
-    assert as_bytes(np.ones((2, 300, 100))).shape == (2, MAX_SIDE, 21)
+    pixels = np.asarray(picture(strip(images)))
+    for place in (0, 7):
+        left = place * (SHAPE[1] + GAP)
+        cell = pixels[:, left : left + SHAPE[1]]
+        seen = cell[..., :-1] if channels else cell[..., 0]
+        np.testing.assert_array_equal(seen, np.round(255 * images[place]))
+        assert (cell[..., -1] == 255).all()
+        assert (pixels[:, left + SHAPE[1] : left + SHAPE[1] + GAP] == 0).all()
+    large = as_bytes(np.ones((2, 300, 100, *channels)))
+    assert large.shape == (2, MAX_SIDE, 21, *channels)
 
 
 def test_tiles_stand_beside_their_neighbours(rng):
@@ -267,12 +288,12 @@ def test_images_token_by_token(images, layout):
     assert steps.frames.shape == (2, 3, 8, 12)
     for count in (1, 2, 3):
         logits = model.decode(tokens[:, :count])
-        assert steps.bce[count - 1] == pytest.approx(bce(logits, images))
+        assert steps.bce[count - 1] == pytest.approx(bce(logits, images, model.likelihood))
         np.testing.assert_allclose(
             steps.frames[:, count - 1], logits[shown].sigmoid(), rtol=1e-5, atol=1e-6
         )
         for i, row in enumerate(rows):
-            one = bce(logits[row : row + 1], images[row : row + 1])
+            one = bce(logits[row : row + 1], images[row : row + 1], model.likelihood)
             assert steps.frame_bce[i, count - 1] == pytest.approx(one)
 
 

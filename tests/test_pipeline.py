@@ -275,14 +275,16 @@ def test_a_truncated_weights_file_is_named(copy):
     assert copy.repro() == set()
 
 
-def test_a_grid_of_tokens_and_images_without_labels_go_through(tmp_path):
+def test_a_grid_of_tokens_and_colour_images_without_labels_go_through(tmp_path):
     copy = Copy(tmp_path)
     with np.load(copy.folder / "own.npz") as labelled:
-        np.savez(copy.folder / "bare.npz", images=labelled["images"])
+        tinted = labelled["images"][..., None] * np.array([1.0, 0.6, 0.2])
+        np.savez(copy.folder / "bare.npz", images=tinted.astype(np.uint8))
+    network = {"architecture": "conv", "hidden": [4, 4], "latent_dim": 8}
     grid = {"layout": "grid", "tokens": 4}
     copy.change(
         prepare={"file": "bare.npz"},
-        train_vae={"architecture": "conv", "hidden": [4, 4], "latent_dim": 8},
+        train_vae={**network, "likelihood": "logistic"},
         geodesic_quantize=grid,
         refine={"candidates": 2},
         train_vqvae=grid,
@@ -291,6 +293,8 @@ def test_a_grid_of_tokens_and_images_without_labels_go_through(tmp_path):
     copy.without_dvc()
     scores = copy.scores()
     assert scores["geodesic"]["bits_per_image"] == scores["vqvae"]["bits_per_image"] == 12
+    assert scores["data"]["pixel_entropy"] == 0
+    assert 0 < scores["geodesic"]["bce"] < scores["geodesic"]["bce_unrefined"]
     assert scores["geodesic"]["purity"] is None
     assert scores["geodesic"]["frechet_samples"] is None
     assert np.isfinite(scores["geodesic"]["total"])

@@ -11,7 +11,6 @@ from benchmarks.rival_codes import FiniteScalar, random_codes, scalar_codes
 from geovq.errors import InputError
 from geovq.evaluation.rate import bits_per_image
 from geovq.latent_metrics import Latents
-from geovq.models.vae import bernoulli_nll
 
 
 @pytest.fixture
@@ -76,7 +75,7 @@ def test_fsq_decodes_the_tokens_it_encodes_to(images):
     assert tokens.min() >= 0
     assert tokens.max() < 64
     assert len(tokens.unique()) > 10  # a fresh encoder's latents reach many levels
-    torch.testing.assert_close(bernoulli_nll(fsq.decode(tokens), images), fsq(images))
+    torch.testing.assert_close(fsq.likelihood(fsq.decode(tokens), images), fsq(images))
 
 
 def test_the_study_runs_and_goes_on_where_it_stopped(tmp_path, capsys):

@@ -29,6 +29,7 @@ from geovq.errors import InputError
 from geovq.evaluation.distortion import bce
 from geovq.geometry import Geometry
 from geovq.graph import smooth
+from geovq.models.likelihood import Bernoulli
 from geovq.params import load_params
 
 CLUSTERS = 6
@@ -107,7 +108,7 @@ def test_one_code_costs_the_mean_image_and_more_codes_less(rng):
 
     mean = train.mean(0).clamp(GREY, 1 - GREY).logit()
     one = cost(torch.zeros_like(whose))
-    assert one == pytest.approx(bce(mean.expand_as(test), test), rel=1e-5)
+    assert one == pytest.approx(bce(mean.expand_as(test), test, Bernoulli()), rel=1e-5)
     costs = [one, cost(whose // 4), cost(whose // 2), cost(whose)]
     assert (np.diff(costs) < 0).all()
     # A code that no training image has is decoded to the mean of all.

@@ -5,20 +5,33 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from geovq.models.vae import bernoulli_nll
+from geovq.models.likelihood import Likelihood
 
-__all__ = ["bce", "pixel_entropy", "psnr"]
+__all__ = ["bce", "least_bce", "mean_image_bce", "psnr"]
 
-
-def bce(logits: Tensor, images: Tensor) -> float:
-    """Mean −log p(x | decoded code), in nats per image; both arguments (N, H, W)."""
-    return bernoulli_nll(logits.double(), images.double()).mean().item()
+EDGE = 1e-6  # what was never seen in training may still be seen
 
 
-def pixel_entropy(images: Tensor) -> float:
-    """Mean Σ_pixels H(x): the least `bce` that any reconstruction could reach, in nats."""
-    x = images.double()
-    return -(torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)).flatten(1).sum(1).mean().item()
+@torch.no_grad()
+def bce(logits: Tensor, images: Tensor, likelihood: Likelihood) -> float:
+    """Mean −log p(x | decoded code), in nats per image; logits and images (N, H, W)."""
+    return likelihood(logits.double(), images.double()).mean().item()
+
+
+def least_bce(images: Tensor, likelihood: Likelihood) -> float:
+    """The least `bce` that any reconstruction could reach, in nats: Bernoulli's pixel entropy."""
+    return likelihood.least(images.double()).mean().item()
+
+
+def mean_image_bce(train: Tensor, test: Tensor, likelihood: Likelihood) -> float:
+    """`bce` of the mean training image, with the scales that suit it best, in nats.
+
+    They are found on about as many training images as there are test images.
+    """
+    logits = train.double().mean(0).clamp(EDGE, 1 - EDGE).logit()
+    some = train[:: -(-len(train) // len(test))]
+    calibrated = likelihood.calibrated(logits.float().expand(some.shape), some)
+    return bce(logits.expand(test.shape), test, calibrated)
 
 
 def psnr(pixels: Tensor, images: Tensor) -> float:

@@ -23,7 +23,7 @@ class _Features(nn.Module):
         self.classifier = classifier
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier.features(images[:, 0])
+        return self.classifier.features(images)
 
 
 class Frechet:
@@ -48,7 +48,7 @@ class Frechet:
 
     def _update(self, images: Tensor, *, real: bool) -> None:
         for batch in images.split(1000):
-            self._metric.update(batch[:, None].to(self._device), real=real)
+            self._metric.update(batch.to(self._device), real=real)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> float:

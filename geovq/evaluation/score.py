@@ -12,6 +12,7 @@ from torch import Tensor
 from geovq.evaluation import distortion, rate, semantics
 from geovq.evaluation.frechet import Frechet
 from geovq.models import VAE, Classifier, Prior
+from geovq.models.likelihood import Likelihood
 from geovq.tokenizer import Tokenizer
 from geovq.training import best_device, in_batches
 
@@ -52,21 +53,26 @@ class Judge:
         return None if self._frechet is None else self._frechet(pixels)
 
 
-def score_data(name: str, train: Tensor, test: Tensor, judge: Judge) -> Score:
+def score_data(
+    name: str, train: Tensor, test: Tensor, judge: Judge, likelihood: Likelihood
+) -> Score:
     """Constants of a data set, and the ceilings and floors of the judge.
+
+    `pixel_entropy` is the least bce there is: 0 under the logistic likelihood.
 
     Parameters
     ----------
     name : str
     train, test : Tensor of shape (N, H, W)
     judge : Judge
+    likelihood : Likelihood
+        Of the models, on any device.
     """
-    mean = train.double().mean(0).clamp(1e-6, 1 - 1e-6)
     return {
         "dataset": name,
         "test_images": len(test),
-        "pixel_entropy": distortion.pixel_entropy(test),
-        "mean_image_bce": distortion.bce(mean.logit().expand(test.shape), test),
+        "pixel_entropy": distortion.least_bce(test, likelihood),
+        "mean_image_bce": distortion.mean_image_bce(train, test, likelihood),
         "frechet_floor": judge.frechet(train[: len(test)]),
         "recognition": judge.recognition(test),
     }
@@ -135,7 +141,7 @@ def score_tokenizer(
 
     sampled = {temperature: samples(temperature) for temperature in {*temperatures, 1.0}}
     pixels = logits.sigmoid()
-    bce = distortion.bce(logits, test)
+    bce = distortion.bce(logits, test, tokenizer.likelihood)
     labels = None if judge.labels is None else judge.labels.numpy()
     return {
         "bits_per_image": rate.bits_per_image(vocabulary),

@@ -1,6 +1,7 @@
 """Networks: tensors in, tensors out.
 
-Images are float32 in [0, 1] of shape (N, H, W); decoders return Bernoulli logits of that shape.
+Images are float32 in [0, 1], grey (N, H, W) or colour (N, H, W, 3); where (N, H, W) is said alone,
+it stands for both. Decoders return logits of that shape, and sigmoid(logits) is the expected pixel.
 Every module keeps the arguments that rebuild it in `config`.
 """
 

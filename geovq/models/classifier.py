@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from geovq.models.networks import check_images
+from geovq.models.networks import channels_first, check_images, colours
 
 __all__ = ["Classifier"]
 
@@ -17,17 +17,18 @@ class Classifier(nn.Module):
 
     Parameters
     ----------
-    image_shape : (int, int)
+    image_shape : (int, int) or (int, int, 3)
     classes : int
     """
 
     def __init__(self, image_shape: Sequence[int], classes: int) -> None:
         super().__init__()
         self.config: dict[str, Any] = {"image_shape": list(image_shape), "classes": classes}
-        height, width = image_shape
-        self.image_shape = (height, width)
+        self.image_shape = tuple(image_shape)
+        self.channels_first = channels_first(image_shape)
+        height, width = image_shape[:2]
         self.body = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1),
+            nn.Conv2d(colours(image_shape), 16, 3, padding=1),
             nn.ReLU(),
             nn.MaxPool2d(2),
             nn.Conv2d(16, 32, 3, padding=1),
@@ -40,10 +41,10 @@ class Classifier(nn.Module):
         self.head = nn.Linear(64, classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """(N, H, W) → (N, 64)."""
+        """Images → (N, 64)."""
         check_images(images, self.image_shape)
-        return self.body(images[:, None])
+        return self.body(self.channels_first(images))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, H, W) → class logits (N, C)."""
+        """Images → class logits (N, C)."""
         return self.head(self.features(images))

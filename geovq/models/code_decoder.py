@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geovq.errors import InputError
+from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import decoder
-from geovq.models.vae import VAE, bernoulli_nll
+from geovq.models.vae import VAE
 
 if TYPE_CHECKING:
     from geovq.quantizer import GeodesicQuantizer
@@ -27,11 +28,13 @@ class CodeDecoder(nn.Module):
 
     Parameters
     ----------
-    image_shape : (int, int)
+    image_shape : (int, int) or (int, int, 3)
     latent_dim : int
         D.
     hidden, architecture
         Of the encoder that the decoder mirrors.
+    likelihood : {'bernoulli', 'logistic'}
+        As in `geovq.models.likelihood`.
     vocabulary : sequence of int
         Codes at each position, (T,).
     candidates, sweeps : int
@@ -62,6 +65,7 @@ class CodeDecoder(nn.Module):
         rate_weight: float = 0.0,
         architecture: str = "mlp",
         grid: bool = False,
+        likelihood: str = "bernoulli",
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
@@ -74,6 +78,7 @@ class CodeDecoder(nn.Module):
             "rate_weight": rate_weight,
             "architecture": architecture,
             "grid": grid,
+            "likelihood": likelihood,
         }
         self.candidates, self.rate_weight = candidates, rate_weight
         self.vocabulary, self.positions, self.grid = tuple(vocabulary), len(vocabulary), grid
@@ -83,16 +88,18 @@ class CodeDecoder(nn.Module):
         tables = vocabulary[:1] if grid else vocabulary
         self.codebooks = nn.ParameterList(torch.zeros(k, width) for k in tables)
         self.decoder = decoder(architecture, image_shape, hidden, latent_dim)
+        self.likelihood = likelihood_of(likelihood, image_shape)
 
     @classmethod
     def of(cls, vae: VAE, quantizer: GeodesicQuantizer, **search: Any) -> CodeDecoder:
-        """The decoder of a VAE, and the codes that a quantiser made of its latents.
+        """Decoder and likelihood of a VAE, and the codes that a quantiser made of its latents.
 
         `search` are `candidates`, `sweeps` and `rate_weight`.
         """
         grid = quantizer.layout == "grid"
         made = cls(**vae.config, vocabulary=quantizer.vocabulary, grid=grid, **search)
         made.decoder.load_state_dict(vae.decoder.state_dict())
+        made.likelihood.load_state_dict(vae.likelihood.state_dict())
         made.scale.copy_(torch.from_numpy(quantizer.scale_))
         for own, vectors in zip(made.codebooks, quantizer.codebooks(), strict=not grid):
             own.data.copy_(torch.from_numpy(vectors[:, : own.shape[1]]))
@@ -165,7 +172,7 @@ class CodeDecoder(nn.Module):
             tried = guesses.topk(min(self.candidates, len(vectors)), largest=False).indices
             logits = self.decoder((others[:, None] + vectors[tried]).flatten(0, 1))
             repeated = images.repeat_interleave(tried.shape[1], 0)
-            nats = bernoulli_nll(logits, repeated).view(tried.shape) + costs[tried]
+            nats = self.likelihood(logits, repeated).view(tried.shape) + costs[tried]
             tokens[:, t] = tried[rows, nats.argmin(1)]
         return tokens
 
@@ -177,4 +184,4 @@ class CodeDecoder(nn.Module):
 
     def forward(self, tokens: Tensor, images: Tensor) -> Tensor:
         """−log p(x | code) of each image, (N,), in nats."""
-        return bernoulli_nll(self.decode(tokens), images)
+        return self.likelihood(self.decode(tokens), images)

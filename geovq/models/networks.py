@@ -8,11 +8,13 @@ conv             channels; each entry halves      a grid, cell by cell: D/T chan
                  height and width                 cell, then of the next (T cells, row by row)
 ================ ================================ =============================================
 
-The decoder is the encoder mirrored; GELU between layers.
+The decoder is the encoder mirrored; GELU between layers. Images are (N, H, W) or (N, H, W, 3):
+channels come last everywhere but between convolutions.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -20,37 +22,48 @@ from torch import Tensor, nn
 
 from geovq.errors import InputError
 
-__all__ = ["cell_grid", "check_images", "decoder", "encoder"]
+__all__ = ["cell_grid", "channels_first", "check_images", "colours", "decoder", "encoder"]
 
 
 def check_images(images: Tensor, image_shape: Sequence[int]) -> None:
-    """Raise `InputError` unless images are (N, H, W) of that height and width."""
-    height, width = image_shape
-    if images.ndim != 3 or tuple(images.shape[1:]) != (height, width):
+    """Raise `InputError` unless images are N of that shape."""
+    if tuple(images.shape[1:]) != tuple(image_shape):
         raise InputError(
             f"images of shape {tuple(images.shape)}; this model was trained on "
-            f"(N, {height}, {width})"
+            f"(N, {', '.join(map(str, image_shape))})"
         )
+
+
+def colours(image_shape: Sequence[int]) -> int:
+    """Channels of an image: 1 of a grey one, (H, W); 3 of one in colour, (H, W, 3)."""
+    return image_shape[2] if len(image_shape) == 3 else 1
+
+
+def channels_first(image_shape: Sequence[int]) -> nn.Module:
+    """A layer (N, H, W) → (N, 1, H, W), or (N, H, W, 3) → (N, 3, H, W)."""
+    if len(image_shape) == 3:
+        return _Move(-1, 1)
+    return nn.Unflatten(1, (1, image_shape[0]))
 
 
 def encoder(
     architecture: str, image_shape: Sequence[int], hidden: Sequence[int], dim: int, parts: int
 ) -> nn.Sequential:
-    """(N, H, W) → (N, parts · dim): `parts` latents (mean and log-variance, say) one after another.
+    """Images → (N, parts · dim): `parts` latents (mean and log-variance, say) one after another.
 
     Raises
     ------
     InputError
         `dim` latents do not divide into the cells of a convolutional network.
     """
-    height, width = image_shape
     if architecture == "mlp":
-        layers = _perceptron([height * width, *hidden, parts * dim])
+        layers = _perceptron([math.prod(image_shape), *hidden, parts * dim])
         return nn.Sequential(nn.Flatten(), *layers)
     sizes = _sizes(image_shape, hidden)
     channels = _channels(dim, sizes[-1])
-    layers = [nn.Unflatten(1, (1, height))]
-    for (before, after), size in zip(pairwise([1, *hidden]), sizes[:-1], strict=True):
+    layers = [channels_first(image_shape)]
+    steps = zip(pairwise([colours(image_shape), *hidden]), sizes[:-1], strict=True)
+    for (before, after), size in steps:
         layers += [nn.Conv2d(before, after, _kernel(size), 2, 1), nn.GELU()]
     layers += [nn.Conv2d(hidden[-1], hidden[-1], 3, 1, 1), nn.GELU()]
     layers += [nn.Conv2d(hidden[-1], parts * channels, 1), _ToCells(parts)]
@@ -60,18 +73,19 @@ def encoder(
 def decoder(
     architecture: str, image_shape: Sequence[int], hidden: Sequence[int], dim: int
 ) -> nn.Sequential:
-    """(N, dim) → Bernoulli logits (N, H, W)."""
-    height, width = image_shape
+    """(N, dim) → logits of the images' shape."""
     if architecture == "mlp":
-        layers = _perceptron([dim, *reversed(hidden), height * width])
-        return nn.Sequential(*layers, nn.Unflatten(1, (height, width)))
+        layers = _perceptron([dim, *reversed(hidden), math.prod(image_shape)])
+        return nn.Sequential(*layers, nn.Unflatten(1, tuple(image_shape)))
     sizes = _sizes(image_shape, hidden)
     channels = _channels(dim, sizes[-1])
     layers = [_ToGrid(sizes[-1]), nn.Conv2d(channels, hidden[-1], 3, 1, 1), nn.GELU()]
-    steps = zip(pairwise([*reversed(hidden), 1]), reversed(sizes[:-1]), strict=True)
+    channels_out = [*reversed(hidden), colours(image_shape)]
+    steps = zip(pairwise(channels_out), reversed(sizes[:-1]), strict=True)
     for (before, after), size in steps:
         layers += [nn.ConvTranspose2d(before, after, _kernel(size), 2, 1), nn.GELU()]
-    return nn.Sequential(*layers[:-1], nn.Flatten(1, 2))
+    last = _Move(1, -1) if len(image_shape) == 3 else nn.Flatten(1, 2)
+    return nn.Sequential(*layers[:-1], last)
 
 
 def _perceptron(sizes: Sequence[int]) -> list[nn.Module]:
@@ -83,7 +97,7 @@ def _perceptron(sizes: Sequence[int]) -> list[nn.Module]:
 
 def _sizes(image_shape: Sequence[int], hidden: Sequence[int]) -> list[tuple[int, int]]:
     """(height, width) of the image and after each halving, rounded up."""
-    height, width = image_shape
+    height, width = image_shape[:2]
     sizes = [(height, width)]
     for _ in hidden:
         height, width = -(-height // 2), -(-width // 2)
@@ -112,6 +126,17 @@ def cell_grid(
 ) -> tuple[int, int] | None:
     """Rows and columns of cells that the latents are a grid of; None where they are one vector."""
     return None if architecture == "mlp" else _sizes(image_shape, hidden)[-1]
+
+
+class _Move(nn.Module):
+    """One axis to another place."""
+
+    def __init__(self, source: int, destination: int) -> None:
+        super().__init__()
+        self.source, self.destination = source, destination
+
+    def forward(self, tensor: Tensor) -> Tensor:
+        return tensor.movedim(self.source, self.destination)
 
 
 class _ToCells(nn.Module):

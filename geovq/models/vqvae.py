@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geovq.errors import InputError
+from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import check_images, decoder, encoder
-from geovq.models.vae import bernoulli_nll
 
 __all__ = ["VQVAE"]
 
@@ -28,7 +28,7 @@ class VQVAE(nn.Module):
 
     Parameters
     ----------
-    image_shape : (int, int)
+    image_shape : (int, int) or (int, int, 3)
     latent_dim : int
         D.
     hidden : sequence of int
@@ -44,6 +44,8 @@ class VQVAE(nn.Module):
         Of the moving averages.
     architecture : {'mlp', 'conv'}
         With `hidden`, as in `geovq.models.networks`.
+    likelihood : {'bernoulli', 'logistic'}
+        As in `geovq.models.likelihood`.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class VQVAE(nn.Module):
         codebook_update: str = "gradient",
         decay: float = 0.99,
         architecture: str = "mlp",
+        likelihood: str = "bernoulli",
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
@@ -69,9 +72,9 @@ class VQVAE(nn.Module):
             "codebook_update": codebook_update,
             "decay": decay,
             "architecture": architecture,
+            "likelihood": likelihood,
         }
-        height, width = image_shape
-        self.image_shape = (height, width)
+        self.image_shape = tuple(image_shape)
         self.vocabulary = tuple(vocabulary)
         self.residual, self.grid = layout == "residual", layout == "grid"
         self.commitment = commitment
@@ -79,6 +82,7 @@ class VQVAE(nn.Module):
         self.decay = decay
         self.encoder = encoder(architecture, image_shape, hidden, latent_dim, parts=1)
         self.decoder = decoder(architecture, image_shape, hidden, latent_dim)
+        self.likelihood = likelihood_of(likelihood, image_shape)
         width = latent_dim if self.residual else latent_dim // len(self.vocabulary)
         tables = self.vocabulary[:1] if self.grid else self.vocabulary
         self.codebooks = nn.ParameterList(
@@ -230,11 +234,11 @@ class VQVAE(nn.Module):
         """
         latents = self.encoder(images)
         if not self.quantizing:
-            return bernoulli_nll(self.decoder(latents), images), latents.new_zeros(len(latents))
+            return self.likelihood(self.decoder(latents), images), latents.new_zeros(len(latents))
         _, quantized, codebook_loss, commitment_loss = self.quantize(latents)
         # Straight-through: the decoder's gradient reaches the encoder unchanged.
         logits = self.decoder(latents + (quantized - latents).detach())
         penalty = self.commitment * commitment_loss
         if not self.ema:
             penalty = penalty + codebook_loss
-        return bernoulli_nll(logits, images), penalty
+        return self.likelihood(logits, images), penalty

@@ -1,4 +1,7 @@
-"""What the page shows, as plain arrays. M test images of H × W pixels; decoded pixels in [0, 1]."""
+"""What the page shows, as plain arrays: M test images of H × W pixels, decoded pixels in [0, 1].
+
+Images in colour have a last axis of 3 more than is said here.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from torch import Tensor
 from geovq.evaluation.distortion import bce
 from geovq.evaluation.examples import pixels
 from geovq.models import VAE
-from geovq.models.vae import bernoulli_nll
 from geovq.page.content import TokenSteps, Way
 from geovq.paths import PointGraph, resample
 from geovq.tokenizer import Tokenizer
@@ -21,6 +20,7 @@ FRAMES = 11  # of each way
 EACH = 3  # pairs of one class, and of two
 
 
+@torch.no_grad()
 def token_by_token(
     tokenizer: Tokenizer, tokens: Tensor, images: Tensor, shown: Tensor
 ) -> TokenSteps:
@@ -36,11 +36,12 @@ def token_by_token(
         Rows whose frames are kept.
     """
     means, frames, frame_bce = [], [], []
+    likelihood = tokenizer.likelihood
     for count in range(1, tokens.shape[1] + 1):
         (logits,) = in_batches(tokenizer.decode, tokens[:, :count])
-        means.append(bce(logits, images))
+        means.append(bce(logits, images, likelihood))
         frames.append(logits[shown].sigmoid())
-        frame_bce.append(bernoulli_nll(logits[shown].double(), images[shown].double()))
+        frame_bce.append(likelihood(logits[shown].double(), images[shown].double()))
     return TokenSteps(
         np.log2(tokenizer.vocabulary).cumsum(),
         np.array(means),

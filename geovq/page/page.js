@@ -210,6 +210,8 @@ position.addEventListener("change", () => choosePosition(position.value));
 
 // --- Token by token
 
+const brightness = (data, at) => (data[at] + data[at + 1] + data[at + 2]) / 3;
+
 // Pixels that are brighter in one picture than in another, and darker ones; none where alike.
 function difference(before, after) {
   const [old, made] = [before, after].map(
@@ -222,7 +224,7 @@ function difference(before, after) {
   const brighter = style.getPropertyValue("--series-0");
   const darker = style.getPropertyValue("--series-1");
   for (let pixel = 0; pixel < width * height; pixel += 1) {
-    const gap = made[4 * pixel] - old[4 * pixel];
+    const gap = brightness(made, 4 * pixel) - brightness(old, 4 * pixel);
     context.globalAlpha = Math.min(1, (2 * Math.abs(gap)) / 255); // at twice the contrast
     context.fillStyle = gap > 0 ? brighter : darker;
     context.fillRect(pixel % width, Math.floor(pixel / width), 1, 1);

@@ -46,7 +46,7 @@ def render(content: Content) -> str:
         title: inline_svg(curves({title: series}), f"curve{i}", _curve_alt(title, series))
         for i, (title, series) in enumerate(content.curves.items())
     }
-    height, width = as_bytes(content.test_images[:1]).shape[1:]
+    height, width = as_bytes(content.test_images[:1]).shape[1:3]
     return environment.get_template("page.html.jinja").render(
         dataset=scores["data"]["dataset"],
         bits={scores[name]["bits_per_image"] for name in content.codebooks},

@@ -1,4 +1,7 @@
-"""Grey images as PNG files in data URIs: strips for the eye, sheets that the script cuts up."""
+"""Images as PNG files in data URIs: strips for the eye, sheets that the script cuts up.
+
+They are grey, (N, H, W), or in colour, (N, H, W, 3); the former stands for both.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,10 @@ def as_bytes(images: np.ndarray) -> np.ndarray:
     """Pixels in [0, 1], or 8-bit already, (N, H, W) → uint8 of at most `MAX_SIDE` a side."""
     if images.dtype != np.uint8:
         images = np.round(255 * images).astype(np.uint8)
-    longest = max(images.shape[1:])
+    longest = max(images.shape[1:3])
     if longest <= MAX_SIDE:
         return images
-    height, width = (max(1, side * MAX_SIDE // longest) for side in images.shape[1:])
+    height, width = (max(1, side * MAX_SIDE // longest) for side in images.shape[1:3])
     small = [Image.fromarray(one).resize((width, height), Image.Resampling.BOX) for one in images]
     return np.stack([np.asarray(one) for one in small])
 
@@ -30,22 +33,23 @@ def as_bytes(images: np.ndarray) -> np.ndarray:
 def sheet(images: np.ndarray) -> str:
     """Images (N, H, W) in rows of `COLUMNS`, without gaps, as the URI of a PNG."""
     images = as_bytes(images)
-    count, height, width = images.shape
+    count, height, width, *channels = images.shape
     rows = -(-count // COLUMNS)
-    cells = np.zeros((rows * COLUMNS, height, width), np.uint8)
+    cells = np.zeros((rows * COLUMNS, height, width, *channels), np.uint8)
     cells[:count] = images
-    cells = cells.reshape(rows, COLUMNS, height, width).swapaxes(1, 2)
-    return _uri(Image.fromarray(cells.reshape(rows * height, COLUMNS * width)))
+    cells = cells.reshape(rows, COLUMNS, height, width, *channels).swapaxes(1, 2)
+    return _uri(Image.fromarray(cells.reshape(rows * height, COLUMNS * width, *channels)))
 
 
 def strip(images: np.ndarray) -> str:
     """Images (N, H, W) side by side, transparent gaps between, as the URI of a PNG."""
     images = as_bytes(images)
-    count, height, width = images.shape
-    row = np.zeros((height, count, width + GAP, 2), np.uint8)  # grey and opacity
-    row[:, :, :width, 0] = images.swapaxes(0, 1)
-    row[:, :, :width, 1] = 255
-    return _uri(Image.fromarray(row.reshape(height, -1, 2)[:, :-GAP]))
+    images = images[..., None] if images.ndim == 3 else images
+    count, height, width, channels = images.shape
+    row = np.zeros((height, count, width + GAP, channels + 1), np.uint8)  # the last is opacity
+    row[:, :, :width, :-1] = images.swapaxes(0, 1)
+    row[:, :, :width, -1] = 255
+    return _uri(Image.fromarray(row.reshape(height, -1, channels + 1)[:, :-GAP]))
 
 
 def _uri(image: Image.Image) -> str:
