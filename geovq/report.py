@@ -89,11 +89,14 @@ def table(scores: Scores, style: str = "simple") -> str:
 def constants(scores: Scores) -> str:
     """One line on the data set: the ends of every scale of the table."""
     data = scores["data"]
-    parts = [
-        f"{data['dataset']}: {data['test_images']} test images",
-        f"bce between {data['pixel_entropy']:.1f} (pixel entropy) and "
-        f"{data['mean_image_bce']:.1f} (mean image)",
-    ]
+    parts = [f"{data['dataset']}: {data['test_images']} test images"]
+    if data["pixel_entropy"]:
+        parts.append(
+            f"bce between {data['pixel_entropy']:.1f} (pixel entropy) and "
+            f"{data['mean_image_bce']:.1f} (mean image)"
+        )
+    else:  # a likelihood of 8-bit levels, which has no such floor
+        parts.append(f"bce of the mean image {data['mean_image_bce']:.1f}")
     if data["recognition"] is not None:
         parts.append(f"recognition of originals {data['recognition']:.3f}")
         parts.append(f"Fréchet floor {data['frechet_floor']:.1f} (real against real)")
@@ -198,8 +201,8 @@ def results_page(folder: Path) -> str:
     parts = [
         "# Results",
         "Written by `python -m stages.publish`; every figure is one that a run computed on its "
-        "held-out test images. Likelihoods are in nats per image, Bernoulli on grey pixels; "
-        "[the README](../README.md#how-to-read-the-table) explains the columns.",
+        "held-out test images. Likelihoods are in nats per image, Bernoulli on grey pixels unless "
+        "said otherwise; [the README](../README.md#how-to-read-the-table) explains the columns.",
     ]
     for study in sorted(path.parent for path in folder.glob("*/page.md")):
         parts += [f"## {study.name}", (study / "page.md").read_text().strip()]

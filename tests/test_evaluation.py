@@ -210,6 +210,8 @@ def test_the_table_shows_every_model_and_figure(scores, style):
         assert f"{scores[model]['total']:.1f}" in row
         assert f"{scores[model]['bce']:.1f}" in row
     assert "own: 40 test images" in constants(scores)
+    levels = {**scores["data"], "pixel_entropy": 0.0, "mean_image_bce": 7.0}
+    assert "; bce of the mean image 7.0" in constants({**scores, "data": levels})
 
 
 def test_unequal_rates_are_remarked(scores):
