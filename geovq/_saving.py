@@ -1,4 +1,4 @@
-"""Saving and loading a fitted `GeodesicKMeans`: one npz file, no pickle."""
+"""Saving and loading what was fitted: one npz file, no pickle."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from geovq.errors import InputError
 from geovq.geometry import Geometry, Length, euclidean_length
+from geovq.latent_metrics import METRICS
+from geovq.levels import GeodesicCells, NearestCells, VoteCells
 from geovq.store import load_npz, save_npz
 
-__all__ = ["Saved"]
+__all__ = ["SavedKMeans", "SavedQuantizer"]
 
 FITTED = [
     "medoid_indices_",
@@ -34,7 +36,7 @@ FITTED = [
 ]
 
 
-class Saved:
+class SavedKMeans:
     """`save` and `load` of `GeodesicKMeans`."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -85,3 +87,49 @@ class Saved:
             length = kmeans.metric if callable(kmeans.metric) else euclidean_length
             kmeans.geometry_ = Geometry.restore(geometry, length)
         return kmeans
+
+
+class SavedQuantizer:
+    """`save` and `load` of `GeodesicQuantizer`."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write parameters and codebooks to one npz file."""
+        check_is_fitted(self)
+        quantizer: Any = self
+        named = {
+            "parameters": np.array(json.dumps(quantizer.get_params())),
+            "scale": quantizer.scale_,
+        }
+        parts = zip(quantizer.levels_, quantizer.chunks_, strict=True)
+        for position, (level, chunk) in enumerate(parts):
+            named[f"{position}/chunk"] = chunk
+            if quantizer.layout == "grid" and position:
+                continue  # the level is that of position 0
+            for name, array in level.arrays().items():
+                named[f"{position}/{type(level).__name__}/{name}"] = array
+        save_npz(path, **named)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            The file is absent, truncated, or another kind of file.
+        """
+        named = load_npz(path, "parameters", "scale")
+        quantizer: Any = cls(**json.loads(str(named["parameters"])))
+        quantizer.scale_ = named["scale"]
+        quantizer.chunks_, quantizer.levels_ = [], []
+        for position in range(quantizer.tokens):
+            quantizer.chunks_.append(named[f"{position}/chunk"])
+            for kind in (NearestCells, VoteCells, GeodesicCells):
+                prefix = f"{position}/{kind.__name__}/"
+                arrays = {n.removeprefix(prefix): named[n] for n in named if n.startswith(prefix)}
+                if arrays:
+                    length = METRICS[quantizer.metric].length
+                    quantizer.levels_.append(kind.restore(arrays, length))
+        if quantizer.layout == "grid":
+            quantizer.levels_ *= quantizer.tokens
+        return quantizer

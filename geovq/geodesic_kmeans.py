@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from geovq._saving import Saved
+from geovq._saving import SavedKMeans
 from geovq.errors import InputError
 from geovq.geometry import Geometry, Length, euclidean_length
 from geovq.graph import as_graph, build_graph, padded_rows, smooth
@@ -34,7 +34,7 @@ FLOATS = (np.float64, np.float32)
 
 
 class GeodesicKMeans(
-    Saved, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
+    SavedKMeans, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
 ):
     """K-means with distances measured along the k-NN graph.
 

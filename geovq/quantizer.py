@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
+from geovq._saving import SavedQuantizer
 from geovq.errors import InputError
 from geovq.latent_metrics import METRICS, Decode, Latents
 from geovq.levels import GeodesicCells, Level, NearestCells, VoteCells, cell_means, k_means
-from geovq.store import load_npz, save_npz
 
 __all__ = ["GeodesicQuantizer", "balanced_chunks", "sample_cells"]
 
@@ -51,7 +48,7 @@ def sample_cells(n: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
 
 
-class GeodesicQuantizer(BaseEstimator):
+class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
     """Tokens for the latents of a VAE that is already trained.
 
     With the residual layout the first of T levels is a partition of the latents by
@@ -228,43 +225,6 @@ class GeodesicQuantizer(BaseEstimator):
             vectors[:, chunk] = level.vectors / self.scale_[chunk]
             found.append(vectors)
         return found
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters and codebooks to one npz file."""
-        check_is_fitted(self)
-        named = {"parameters": np.array(json.dumps(self.get_params())), "scale": self.scale_}
-        for position, (level, chunk) in enumerate(zip(self.levels_, self.chunks_, strict=True)):
-            named[f"{position}/chunk"] = chunk
-            if self.layout == "grid" and position:
-                continue  # the level is that of position 0
-            for name, array in level.arrays().items():
-                named[f"{position}/{type(level).__name__}/{name}"] = array
-        save_npz(path, **named)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> GeodesicQuantizer:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        InputError
-            The file is absent, truncated, or another kind of file.
-        """
-        named = load_npz(path, "parameters", "scale")
-        quantizer = cls(**json.loads(str(named["parameters"])))
-        quantizer.scale_ = named["scale"]
-        quantizer.chunks_, quantizer.levels_ = [], []
-        for position in range(quantizer.tokens):
-            quantizer.chunks_.append(named[f"{position}/chunk"])
-            for kind in (NearestCells, VoteCells, GeodesicCells):
-                prefix = f"{position}/{kind.__name__}/"
-                arrays = {n.removeprefix(prefix): named[n] for n in named if n.startswith(prefix)}
-                if arrays:
-                    length = METRICS[quantizer.metric].length
-                    quantizer.levels_.append(kind.restore(arrays, length))
-        if quantizer.layout == "grid":
-            quantizer.levels_ *= quantizer.tokens
-        return quantizer
 
     def _is_partition(self, position: int) -> bool:
         return position == 0 or self.layout == "product"

@@ -47,8 +47,8 @@ def train_vae(
         There, in nats per image.
     """
     torch.manual_seed(seed)
-    p = params
-    vae = VAE(train.shape[1:], p.latent_dim, p.hidden, p.architecture, p.likelihood)
+    network = params.model_dump(include={"latent_dim", "hidden", "architecture", "likelihood"})
+    vae = VAE(train.shape[1:], **network)
 
     def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
         bce, kl = vae(batch, generator)
@@ -255,5 +255,6 @@ def search(model: CodeDecoder, tokens: Tensor, images: Tensor, means: Tensor) ->
     for number, lengths in enumerate(model.lengths):
         for row, p in zip(lengths, marginals(tokens.numpy(), model.vocabulary), strict=True):
             row[: len(p)] = -torch.from_numpy(p).log()
-        (tokens,) = in_batches(partial(model.sweep, number=number), tokens, images, means)
+        sweep, title = partial(model.sweep, number=number), f"choosing tokens, sweep {number + 1}"
+        (tokens,) = in_batches(sweep, tokens, images, means, title=title)
     return tokens

@@ -41,7 +41,7 @@ def main(params: Params, name: str) -> None:
     }
     tokens["train"] = search(model, *rows["train"])
     for split in ("validation", "test"):
-        (tokens[split],) = in_batches(model.search, *rows[split])
+        (tokens[split],) = in_batches(model.search, *rows[split], title=f"{split} tokens")
     (logits,) = in_batches(model.decode, tokens["validation"])
     found["search"] = bce(logits, pixels["validation"], model.likelihood)
     save_module(MODELS / f"decoder_{name}.safetensors", model)

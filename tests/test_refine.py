@@ -137,6 +137,19 @@ def on_a_grid(rng):
     return make, tokens, images, means
 
 
+def best_of_every_cell(tokens, cost):
+    """Cell after cell, the one of three codes that costs each image least."""
+    best = tokens.clone()
+    for t in range(tokens.shape[1]):
+        each = []
+        for code in range(3):
+            tried = best.clone()
+            tried[:, t] = code
+            each.append(cost(tried))
+        best[:, t] = torch.stack(each).argmin(0)
+    return best
+
+
 @torch.no_grad()
 def test_search_takes_the_best_code_of_every_cell(on_a_grid):
     make, tokens, images, means = on_a_grid
@@ -144,21 +157,8 @@ def test_search_takes_the_best_code_of_every_cell(on_a_grid):
     torch.testing.assert_close(
         sum(model.vectors(t)[tokens[:, t]] for t in range(4)), model.latents(tokens)
     )
-    expected = tokens.clone()
-    for t in range(4):
-        each = []
-        for code in range(3):
-            tried = expected.clone()
-            tried[:, t] = code
-            each.append(model(tried, images))
-        expected[:, t] = torch.stack(each).argmin(0)
+    expected = best_of_every_cell(tokens, lambda tried: model(tried, images))
     assert (model.search(tokens, images, means) == expected).all()
-
-
-def spent(model, tokens, images, lengths):
-    """Nats of each image: bce + weighted code length."""
-    length = sum(lengths[t, tokens[:, t]] for t in range(tokens.shape[1]))
-    return model(tokens, images) + model.rate_weight * length
 
 
 @torch.no_grad()
@@ -169,15 +169,12 @@ def test_search_counts_code_lengths(on_a_grid):
     counts = torch.stack([torch.bincount(column, minlength=3) for column in tokens.T])
     lengths = -((counts + 1) / (counts + 1).sum(1, keepdim=True)).log()
     torch.testing.assert_close(model.lengths, lengths[None])
-    expected = tokens.clone()
-    for t in range(4):
-        each = []
-        for code in range(3):
-            tried = expected.clone()
-            tried[:, t] = code
-            each.append(spent(model, tried, images, lengths))
-        expected[:, t] = torch.stack(each).argmin(0)
-    assert (found == expected).all()
+
+    def spent(tried):
+        length = sum(lengths[t, tried[:, t]] for t in range(4))
+        return model(tried, images) + 0.5 * length
+
+    assert (found == best_of_every_cell(tokens, spent)).all()
 
     # Where only length counts, every position takes its most frequent code.
     dear = search(make(candidates=3, rate_weight=1e6), tokens, images, means)

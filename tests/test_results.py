@@ -2,10 +2,19 @@
 
 from pathlib import Path
 
+import pytest
+
+from geovq.params import load_params
 from geovq.report import results_page, summary
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*/params.yaml")), ids=lambda p: p.parent.name)
+def test_published_parameters_can_be_run_again(path):
+    params = load_params(path)
+    assert params.geodesic_quantize.vocabulary == params.train_vqvae.vocabulary
 
 
 def test_the_results_page_is_made_of_the_results():

@@ -81,7 +81,7 @@ class CodeDecoder(nn.Module):
             "likelihood": likelihood,
         }
         self.candidates, self.rate_weight = candidates, rate_weight
-        self.vocabulary, self.positions, self.grid = tuple(vocabulary), len(vocabulary), grid
+        self.vocabulary, self.grid = tuple(vocabulary), grid
         self.register_buffer("scale", torch.ones(latent_dim))
         self.register_buffer("lengths", torch.zeros(sweeps, len(vocabulary), max(vocabulary)))
         width = latent_dim // len(vocabulary) if grid else latent_dim
@@ -110,14 +110,16 @@ class CodeDecoder(nn.Module):
         if not self.grid:
             return self.codebooks[position]
         width = self.codebooks[0].shape[1]
-        return F.pad(self.codebooks[0], (position * width, (self.positions - 1 - position) * width))
+        after = len(self.vocabulary) - 1 - position
+        return F.pad(self.codebooks[0], (position * width, after * width))
 
     def latents(self, tokens: Tensor) -> Tensor:
         """Tokens (N, t) → (N, D), as `geovq.tokenizer.Tokenizer.decode` has it."""
-        absent = self.positions - tokens.shape[1]
-        if not 0 <= absent < self.positions:
+        positions = len(self.vocabulary)
+        absent = positions - tokens.shape[1]
+        if not 0 <= absent < positions:
             raise InputError(
-                f"tokens of shape {tuple(tokens.shape)}; allowed: (N, 1) to (N, {self.positions})"
+                f"tokens of shape {tuple(tokens.shape)}; allowed: (N, 1) to (N, {positions})"
             )
         if self.grid:
             cells = self.codebooks[0][tokens].flatten(1)
@@ -162,7 +164,7 @@ class CodeDecoder(nn.Module):
         """
         tokens, rows = tokens.clone(), torch.arange(len(tokens), device=tokens.device)
         first = 0 if self.grid else 1
-        for t in range(first, self.positions if self.candidates else 0):
+        for t in range(first, len(self.vocabulary) if self.candidates else 0):
             vectors = self.vectors(t)
             others = self.latents(tokens) - vectors[tokens[:, t]]
             costs = self.rate_weight * self.lengths[number, t, : len(vectors)]
@@ -179,7 +181,7 @@ class CodeDecoder(nn.Module):
     def prototypes(self, position: int = 0) -> Tensor:
         """Logits (K, H, W) of a position's codes, as in `geovq.tokenizer.Tokenizer`."""
         if self.grid:
-            return self.decoder(self.codebooks[0].repeat(1, self.positions))
+            return self.decoder(self.codebooks[0].repeat(1, len(self.vocabulary)))
         return self.decoder(self.codebooks[position])
 
     def forward(self, tokens: Tensor, images: Tensor) -> Tensor:
