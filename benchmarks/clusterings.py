@@ -19,6 +19,7 @@ from scipy.sparse.linalg import eigsh
 from geovq import GeodesicKMeans
 from geovq.geometry import Geometry
 from geovq.graph import averaging, smooth
+from geovq.latent_metrics import METRICS
 from geovq.levels import k_means
 
 NEIGHBORS = 10
@@ -122,6 +123,26 @@ class Evened:
             found = np.bincount(labels, minlength=codes) / len(labels)
             shares = np.maximum(0.8 * shares + 0.2 * found, 1 / len(labels))
         return labels[kmeans.row_nodes_]
+
+
+@dataclass(frozen=True)
+class Fisher:
+    """Geodesic k-means whose edges are Fisher's, between averages of means and of precisions.
+
+    Called with the posteriors (N, 2 D): means, and precisions beside them. Neighbours are those of
+    the means, as everywhere.
+    """
+
+    edge_power: float
+    smoothing: int
+    name: ClassVar[str] = "geodesic, Fisher"
+
+    def __call__(self, points: np.ndarray, codes: int, seed: int) -> np.ndarray:
+        means, _ = np.hsplit(points, 2)
+        kmeans = GeodesicKMeans(codes, n_neighbors=NEIGHBORS, edge_power=self.edge_power)
+        kmeans.set_params(metric=METRICS["fisher"].length, random_state=seed)
+        kmeans.set_params(smoothing=self.smoothing, whiten=False)
+        return kmeans.fit(means, edge_points=points).labels_
 
 
 @dataclass(frozen=True)

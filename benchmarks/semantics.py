@@ -35,6 +35,7 @@ from benchmarks.clusterings import (
     Clustering,
     Decayed,
     Evened,
+    Fisher,
     Geodesic,
     Iterated,
     KMeans,
@@ -97,8 +98,10 @@ class Study:
             found, seconds = [], []
             runs = self.runs if members == 1 else self.ensembles
             for seed, run in enumerate(runs):
+                posteriors = isinstance(clustering, Fisher)
+                points = run.posteriors if posteriors else run.latents["train"]
                 start = time.perf_counter()
-                labels = clustering(run.latents["train"], codes, seed)
+                labels = clustering(points, codes, seed)
                 seconds.append(time.perf_counter() - start)
                 found.append(run.encode(labels))
             yield piece(found, [run.rows for run in runs], self.images, seconds)
@@ -150,6 +153,8 @@ class Study:
             "geodesic, even cells": (Evened(*setting), [words.CHOSEN_AT]),
             "Leiden": (Leiden(), few),
         }
+        if self.options.latents in TRAINED:
+            planned["geodesic, Fisher"] = Fisher(*setting[:2]), few
         makers: dict[str, list[Callable[[], Row]]] = {
             name: [partial(self.cluster, method, k) for k in at]
             for name, (method, at) in planned.items()

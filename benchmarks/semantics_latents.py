@@ -24,7 +24,6 @@ import numpy as np
 
 from benchmarks.clusterings import NEIGHBORS
 from geovq.data import Images
-from geovq.latent_metrics import METRICS, Latents
 from geovq.levels import majority
 from geovq.neighbors import nearest_neighbors
 from geovq.params import Params
@@ -50,13 +49,26 @@ class Run:
         Of the splits; of the training split, those the run sees.
     rows : ndarray of shape (N,)
         Which training images it sees.
-    scale : ndarray of shape (D,)
-        One over the average posterior σ of each dimension.
+    variances : ndarray of shape (N, D), optional
+        Of the posteriors of the training split, where there are any.
     """
 
     latents: Arrays
     rows: np.ndarray
-    scale: np.ndarray
+    variances: np.ndarray | None = None
+
+    @property
+    def scale(self) -> np.ndarray:
+        """One over the average posterior σ of each dimension; ones where there is none; (D,)."""
+        if self.variances is None:
+            return np.ones(self.latents["train"].shape[1])
+        return 1 / np.sqrt(self.variances).mean(0)
+
+    @property
+    def posteriors(self) -> np.ndarray:
+        """Means and precisions of the training split, side by side; (N, 2 D)."""
+        assert self.variances is not None
+        return np.hstack([self.latents["train"], 1 / self.variances])
 
     @cached_property
     def voters(self) -> Arrays:
@@ -84,19 +96,16 @@ def make_runs(kind: str, images: Images, params: Params, seeds: int, folder: Pat
 
 def posteriors(images: Images, params: Params, seed: int, folder: Path) -> Run:
     """Posterior means of the VAE of a seed."""
-    path = folder / f"vae_{seed}.npz"
+    path = folder / f"posteriors_{seed}.npz"
     if not path.exists():
         pixels = {name: as_pixels(split.images) for name, split in vars(images).items()}
         vae, _ = train_vae(pixels["train"], pixels["validation"], params.train_vae, seed)
-        found = {
-            name: Latents(*(part.numpy() for part in in_batches(vae.encode, x)))
-            for name, x in pixels.items()
-        }
-        means = {name: latents.means for name, latents in found.items()}
-        save_npz(path, **means, scale=METRICS["precision"].scale(found["train"]))
+        found = {name: in_batches(vae.encode, x) for name, x in pixels.items()}
+        means = {name: mean.numpy() for name, (mean, _) in found.items()}
+        save_npz(path, **means, variances=found["train"][1].exp().numpy())
     arrays = load_npz(path)
-    scale = arrays.pop("scale")
-    return Run(arrays, np.arange(len(arrays["train"])), scale)
+    variances = arrays.pop("variances")
+    return Run(arrays, np.arange(len(variances)), variances)
 
 
 def sampled(points: Arrays, seed: int, dimensions: int | None) -> Run:
@@ -109,7 +118,7 @@ def sampled(points: Arrays, seed: int, dimensions: int | None) -> Run:
 
         pca = PCA(dimensions, random_state=seed).fit(found["train"])
         found = {name: pca.transform(part) for name, part in found.items()}
-    return Run(found, rows, np.ones(found["train"].shape[1]))
+    return Run(found, rows)
 
 
 def ensembles(runs: list[Run], size: int) -> list[Run]:
@@ -125,7 +134,7 @@ def ensembles(runs: list[Run], size: int) -> list[Run]:
             name: np.hstack([(m.latents[name] * m.scale).astype(np.float32) for m in members])
             for name in SPLITS
         }
-        made.append(Run(joined, first.rows, np.ones(joined["train"].shape[1])))
+        made.append(Run(joined, first.rows))
     return made
 
 

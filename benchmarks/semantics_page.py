@@ -30,6 +30,8 @@ VARIANTS = {
     "geodesic, iterated": "after half of the {smoothing} averages neighbours are searched again, "
     "and the other half and the paths run on the new graph",
     "geodesic, decay": "each average keeps a share of {share:g} of the point as it was",
+    "geodesic, Fisher": "edges are Fisher's, on means and precisions averaged over neighbours "
+    "{smoothing} times, without whitening",
     "geodesic, even cells": "cells then trade points: each goes where the distance plus {weight:g} "
     "median distances times the log of the cell's share is least",
 }

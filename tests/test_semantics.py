@@ -11,6 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 from benchmarks.clusterings import (
     Decayed,
     Evened,
+    Fisher,
     Geodesic,
     Iterated,
     KMeans,
@@ -66,6 +67,14 @@ def test_every_method_finds_planted_clusters(planted, method):
     assert found.dtype == np.int64
     assert adjusted_rand_score(labels, found) > 0.95
     np.testing.assert_array_equal(found, method(points, CLUSTERS, 0))
+
+
+@pytest.mark.filterwarnings("ignore:the 10-NN graph had")
+def test_fisher_edges_of_equal_precisions_are_straight(planted):
+    points, _ = planted
+    posteriors = np.hstack([points, np.full_like(points, 9)])  # lengths, three times as long
+    straight = Geodesic(2, 5, whitened=False)(points, CLUSTERS, 0)
+    assert adjusted_rand_score(Fisher(2, 5)(posteriors, CLUSTERS, 0), straight) == 1
 
 
 def test_leiden_gives_as_many_communities_as_asked(planted):
@@ -125,12 +134,16 @@ def test_class_scores_of_perfect_codes():
 def test_an_ensemble_joins_scaled_neighbours_in_a_ring(rng):
     names = ("train", "validation", "test")
     runs = [
-        Run({n: np.full((4, 2), 1.0 + s) for n in names}, np.arange(4), np.array([1.0, 0.0]))
+        Run(
+            {n: np.full((4, 2), 1.0 + s) for n in names},
+            np.arange(4),
+            np.array([[1.0, 4.0]] * 3 + [[1.0, 16.0]]),
+        )
         for s in range(4)
     ]
     joined = ensembles(runs, 3)
     assert len(joined) == 4
-    np.testing.assert_array_equal(joined[3].latents["test"][0], [4, 0, 1, 0, 2, 0])
+    np.testing.assert_allclose(joined[3].latents["test"][0], [4, 1.6, 1, 0.4, 2, 0.8])
 
 
 def test_a_sampled_run_sees_its_share(rng):
@@ -170,7 +183,7 @@ def test_the_study_runs_and_goes_on_where_it_stopped(tmp_path, capsys):
     file, page = tmp_path / "scores.json", tmp_path / "page.md"
     found, text = json.loads(file.read_text()), page.read_text()
     methods = ["geodesic", "k-means", "geodesic, plain", "k-means, smoothed", "spectral", "Leiden"]
-    methods += ["geodesic, iterated", "geodesic, decay", "geodesic, even cells"]
+    methods += ["geodesic, iterated", "geodesic, decay", "geodesic, even cells", "geodesic, Fisher"]
     methods += ["ensemble of 2, geodesic", "ensemble of 2, k-means", "VQ-VAE"]
     for method in methods:
         assert f"| {method} " in text
