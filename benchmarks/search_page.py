@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from benchmarks.studies import spread
 from geovq.figures import COLORS
 
 UNIT = "nats per validation image"
+CHARACTERS = 12  # of a title, in an inch
 
 Grid = dict[str, list[Any]]
 Choice = dict[str, Any]
@@ -62,6 +64,7 @@ def draw(grid: Grid, document: Choice, rows: list[Row], title: str) -> Figure:
             _heat_map(axes, dict(list(grid.items())[-2:]), values, marked, limits)
             axes.set_title(", ".join(map(str, name)), fontsize=10)
         title = f"{title}, {UNIT}"
+    title = textwrap.fill(title, int(CHARACTERS * figure.get_figwidth()))
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure
 

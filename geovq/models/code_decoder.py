@@ -163,19 +163,24 @@ class CodeDecoder(nn.Module):
         Tensor of shape (N, T), int64
         """
         tokens, rows = tokens.clone(), torch.arange(len(tokens), device=tokens.device)
-        first = 0 if self.grid else 1
-        for t in range(first, len(self.vocabulary) if self.candidates else 0):
-            vectors = self.vectors(t)
-            others = self.latents(tokens) - vectors[tokens[:, t]]
+        others_tried = min(self.candidates, max(self.vocabulary)) - 1
+        if others_tried < 1:
+            return tokens
+        kept = self(tokens, images)
+        for t in range(0 if self.grid else 1, len(self.vocabulary)):
+            vectors, present = self.vectors(t), tokens[:, t : t + 1]
+            others = self.latents(tokens) - vectors[present[:, 0]]
             costs = self.rate_weight * self.lengths[number, t, : len(vectors)]
             gaps = torch.cdist((means - others) * self.scale, vectors * self.scale)
             guesses = 0.5 * gaps.square() + costs
-            guesses[rows, tokens[:, t]] = -torch.inf  # what there is stays among the candidates
-            tried = guesses.topk(min(self.candidates, len(vectors)), largest=False).indices
+            guesses.scatter_(1, present, torch.inf)  # what it decodes to is known
+            tried = guesses.topk(min(others_tried, len(vectors) - 1), largest=False).indices
             logits = self.decoder((others[:, None] + vectors[tried]).flatten(0, 1))
             repeated = images.repeat_interleave(tried.shape[1], 0)
-            nats = self.likelihood(logits, repeated).view(tried.shape) + costs[tried]
-            tokens[:, t] = tried[rows, nats.argmin(1)]
+            nats = self.likelihood(logits, repeated).view(tried.shape)
+            tried, nats = torch.cat([present, tried], 1), torch.cat([kept[:, None], nats], 1)
+            best = (nats + costs[tried]).argmin(1)
+            tokens[:, t], kept = tried[rows, best], nats[rows, best]
         return tokens
 
     def prototypes(self, position: int = 0) -> Tensor:
