@@ -15,7 +15,7 @@ from geovq.evaluation.distortion import bce
 from geovq.evaluation.rate import bits_per_image
 from geovq.models import VAE, CodeDecoder, Prior
 from geovq.quantizer import GeodesicQuantizer
-from geovq.recipes import refine, search, train_prior, train_vae
+from geovq.recipes import choose_tokens, refine, train_prior, train_vae
 from geovq.settings import Settings
 from geovq.tokenizer import Autoencoder, PostHocTokenizer
 from geovq.training import as_pixels, best_device, in_batches
@@ -53,15 +53,19 @@ def fit_images(images: np.ndarray, vae: Autoencoder | None, chosen: Settings) ->
     _check(ready(vae), pixels[0][:2])
     quantizer = _quantizer(chosen)
     tokenizer = PostHocTokenizer(vae, quantizer)
-    means, log_variances = (part.numpy() for part in in_batches(vae.encode, pixels[0]))
-    quantizer.fit(means, log_variances, tokenizer.decode_means)
+    means, log_variances = in_batches(vae.encode, pixels[0])
+    quantizer.fit(means.numpy(), log_variances.numpy(), tokenizer.decode_means)
     tokens = tokenizer.encode(pixels[0]), tokenizer.encode(pixels[1])
     if chosen.refine is not None and isinstance(vae, VAE):
         model = CodeDecoder.of(vae, quantizer, **chosen.refine.search)
         refine(model, tokens, pixels, chosen.refine, chosen.seed)
         tokenizer = PostHocTokenizer(vae, quantizer, model)
-        searched = search(model, tokens[0], pixels[0], torch.from_numpy(means))
-        tokens = searched, tokenizer.encode(pixels[1])
+        rows = (
+            (tokens[0], pixels[0], means),
+            (tokens[1], pixels[1], in_batches(vae.encode, pixels[1])[0]),
+        )
+        chosen_tokens = choose_tokens(model, *rows, chosen.refine, chosen.seed)
+        tokens = chosen_tokens, tokenizer.encode(pixels[1])
     (logits,) = in_batches(tokenizer.decode, tokens[1])
     figures["bce"] = bce(logits, pixels[1], tokenizer.likelihood)
     prior = _prior(tokens, quantizer, chosen, figures)

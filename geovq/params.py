@@ -155,6 +155,12 @@ class RefineDecoder(Budget):
     patience: Count = 300
 
 
+class RefineAgain(RefineDecoder):
+    """The decoder once more, after the search; nothing unless asked for."""
+
+    max_steps: Annotated[int, Field(ge=0)] = 0
+
+
 class Refine(Section):
     """Better code vectors, a decoder tuned to them, and tokens chosen by what they decode to."""
 
@@ -163,6 +169,7 @@ class Refine(Section):
     candidates: Annotated[int, Field(ge=0)] = 8
     sweeps: Count = 1
     rate_weight: Annotated[float, Field(ge=0)] = 0.0
+    decoder_again: RefineAgain = RefineAgain()
 
     @property
     def search(self) -> dict[str, Any]:

@@ -7,14 +7,22 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from geovq.evaluation.rate import marginals
 from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
 from geovq.params import Budget, Refine, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
 from geovq.training import Log, best_device, fit, in_batches
 
-__all__ = ["refine", "search", "train_classifier", "train_prior", "train_vae", "train_vqvae"]
+__all__ = [
+    "choose_tokens",
+    "refine",
+    "search",
+    "train_classifier",
+    "train_prior",
+    "train_vae",
+    "train_vqvae",
+]
 
 
 def train_vae(
@@ -208,10 +216,6 @@ def refine(
     dict
         Validation bce before, with refined `codes`, and with the tuned `decoder` too, in nats.
     """
-
-    def loss(tokens: Tensor, images: Tensor, generator: torch.Generator) -> Tensor:
-        return model(tokens, images)
-
     splits = [tokens[0], images[0]], [tokens[1], images[1]]
 
     def bce() -> float:
@@ -219,18 +223,65 @@ def refine(
 
     model.to(best_device())
     found = {"cell_means": bce()}
-    decoder = nn.ModuleList([model.decoder, model.likelihood])
-    for name, part, other in (
-        ("codes", model.codebooks, decoder),
-        ("decoder", decoder, model.codebooks),
-    ):
-        budget = getattr(params, name)
-        part.requires_grad_(True)
-        other.requires_grad_(False)
-        if budget.max_steps:
-            fit(model, loss, *splits, budget, seed=seed, title=f"refining the {name}")
-        found[name] = bce()
+    _fit_part(model, "codes", *splits, params.codes, seed)
+    found["codes"] = bce()
+    _fit_part(model, "decoder", *splits, params.decoder, seed)
+    found["decoder"] = bce()
     return found
+
+
+def _fit_part(
+    model: CodeDecoder,
+    name: str,
+    train: Sequence[Tensor],
+    validation: Sequence[Tensor],
+    budget: Budget,
+    seed: int,
+) -> None:
+    """Fit codes or decoder to the tokens and images of each split, all else frozen."""
+
+    def loss(tokens: Tensor, images: Tensor, generator: torch.Generator) -> Tensor:
+        return model(tokens, images)
+
+    model.requires_grad_(False)
+    parts = [model.codebooks] if name == "codes" else [model.decoder, model.likelihood]
+    for part in parts:
+        part.requires_grad_(True)
+    if budget.max_steps:
+        title = f"refining the {name}"
+        fit(model, loss, train, validation, budget, seed=seed, title=title)
+
+
+def choose_tokens(
+    model: CodeDecoder,
+    train: tuple[Tensor, Tensor, Tensor],
+    validation: tuple[Tensor, Tensor, Tensor],
+    params: Refine,
+    seed: int,
+) -> Tensor:
+    """Search the training tokens, then tune the decoder once more, to what was chosen.
+
+    Parameters
+    ----------
+    model : CodeDecoder
+        Its `lengths` are set, and its decoder may move.
+    train, validation : tuple of Tensor
+        Tokens (N, T), pixels (N, H, W) in [0, 1] and posterior means (N, D).
+    params : Refine
+    seed : int
+        Of the batches.
+
+    Returns
+    -------
+    Tensor of shape (N, T), int64
+        Tokens of the training images.
+    """
+    tokens = search(model, *train)
+    if params.decoder_again.max_steps:
+        (chosen,) = in_batches(model.search, *validation, title="validation tokens")
+        splits = [tokens, train[1]], [chosen, validation[1]]
+        _fit_part(model, "decoder", *splits, params.decoder_again, seed)
+    return tokens
 
 
 def search(model: CodeDecoder, tokens: Tensor, images: Tensor, means: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from geovq.evaluation.distortion import bce
 from geovq.models import VAE, CodeDecoder
 from geovq.params import Params
 from geovq.quantizer import GeodesicQuantizer
-from geovq.recipes import refine, search
+from geovq.recipes import choose_tokens, refine
 from geovq.store import load_module, load_npz, save_json, save_module, save_npz
 from geovq.training import as_pixels, in_batches
 from stages.common import CODEBOOKS, CODES, IMAGES, LATENTS, METRICS, MODELS, POSTHOC, TOKENS, run
@@ -39,7 +39,8 @@ def main(params: Params, name: str) -> None:
         split: (tokens[split], pixels[split], torch.from_numpy(latents[f"{split}_means"]))
         for split in pixels
     }
-    tokens["train"] = search(model, *rows["train"])
+    pair = rows["train"], rows["validation"]
+    tokens["train"] = choose_tokens(model, *pair, params.refine, params.seed)
     for split in ("validation", "test"):
         (tokens[split],) = in_batches(model.search, *rows[split], title=f"{split} tokens")
     (logits,) = in_batches(model.decode, tokens["validation"])
