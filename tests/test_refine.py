@@ -7,16 +7,16 @@ import torch
 from geovq.models import VAE, CodeDecoder
 from geovq.params import Refine
 from geovq.quantizer import GeodesicQuantizer
-from geovq.recipes import refine, search
+from geovq.recipes import choose_tokens, refine, search
 from geovq.tokenizer import PostHocTokenizer
 
 
-def budgets(codes, decoder):
+def budgets(codes, decoder, again=0):
     budget = {"schedule": "constant", "batch_size": 32, "evaluate_every": 10}
     budget |= {"learning_rate": 0.01, "patience": 1000, "tolerance": 0.0}
-    return Refine(
-        codes={**budget, "max_steps": codes}, decoder={**budget, "max_steps": decoder}, candidates=0
-    )
+    steps = {"codes": codes, "decoder": decoder, "decoder_again": again}
+    parts = {name: {**budget, "max_steps": count} for name, count in steps.items()}
+    return Refine(**parts, candidates=0)
 
 
 @pytest.fixture
@@ -193,6 +193,20 @@ def test_every_sweep_counts_again_and_the_model_keeps_it(on_a_grid):
     again = CodeDecoder(**twice.config)
     again.load_state_dict(twice.state_dict())
     assert (again.search(tokens, images, means) == second).all()
+
+
+@pytest.mark.parametrize("again", [0, 40])
+def test_the_decoder_is_tuned_to_the_tokens_that_were_chosen(on_a_grid, again):
+    make, tokens, images, means = on_a_grid
+    expected = search(make(candidates=3, rate_weight=0.05), tokens, images, means)
+    model, rows = make(candidates=3, rate_weight=0.05), (tokens, images, means)
+    found = choose_tokens(model, rows, rows, budgets(0, 0, again), seed=0)
+    assert (found == expected).all()
+    before = make(candidates=3)
+    assert (model.codebooks[0] == before.codebooks[0]).all()
+    with torch.no_grad():
+        gain = (before(found, images) - model(found, images)).mean()
+    assert (gain > 0) == bool(again)
 
 
 @torch.no_grad()
