@@ -9,9 +9,9 @@ different VAEs give to the same validation images. Test labels are for the table
 one token, trained for as many steps, come last. Networks are those of params.yaml.
 
 `--latents grid` takes convolutional VAEs, `pca` and `pixels` none at all; `--kl-weight 0.1` trains
-VAEs of another weight of the KL term (no VQ-VAEs then: they have none). Pieces that scores.json
-has already are not computed again, and the page is written after every slow method, so that a run
-may be stopped.
+VAEs of another weight of the KL term, which a VQ-VAE does not have. Pieces that scores.json has
+already are not computed again, and the page is written after every slow method, so that a run may
+be stopped.
 """
 
 from __future__ import annotations
@@ -164,8 +164,7 @@ class Study:
                 makers[words.ENSEMBLE.format(size, name)] = [
                     partial(self.cluster, planned[name][0], k, size) for k in few
                 ]
-            if self.options.kl_weight is None:  # a VQ-VAE has no KL term to weigh
-                makers[words.END_TO_END] = [partial(self.vqvae, k) for k in few]
+            makers[words.END_TO_END] = [partial(self.vqvae, k) for k in few]
         return makers
 
 
