@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from geovq.evaluation.rate import marginals
 from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
@@ -223,32 +223,33 @@ def refine(
 
     model.to(best_device())
     found = {"cell_means": bce()}
-    _fit_part(model, "codes", *splits, params.codes, seed)
-    found["codes"] = bce()
-    _fit_part(model, "decoder", *splits, params.decoder, seed)
-    found["decoder"] = bce()
+    for name, parts in (
+        ("codes", [model.codebooks]),
+        ("decoder", [model.decoder, model.likelihood]),
+    ):
+        _fit_parts(model, parts, *splits, getattr(params, name), seed, f"refining the {name}")
+        found[name] = bce()
     return found
 
 
-def _fit_part(
+def _fit_parts(
     model: CodeDecoder,
-    name: str,
+    parts: Sequence[nn.Module],
     train: Sequence[Tensor],
     validation: Sequence[Tensor],
     budget: Budget,
     seed: int,
+    title: str,
 ) -> None:
-    """Fit codes or decoder to the tokens and images of each split, all else frozen."""
+    """Fit parts of a model to the tokens and images of each split, all else frozen."""
 
     def loss(tokens: Tensor, images: Tensor, generator: torch.Generator) -> Tensor:
         return model(tokens, images)
 
     model.requires_grad_(False)
-    parts = [model.codebooks] if name == "codes" else [model.decoder, model.likelihood]
     for part in parts:
         part.requires_grad_(True)
     if budget.max_steps:
-        title = f"refining the {name}"
         fit(model, loss, train, validation, budget, seed=seed, title=title)
 
 
@@ -259,12 +260,12 @@ def choose_tokens(
     params: Refine,
     seed: int,
 ) -> Tensor:
-    """Search the training tokens, then tune the decoder once more, to what was chosen.
+    """Search the training tokens; then tune a decoder to them, the search keeping the one it had.
 
     Parameters
     ----------
     model : CodeDecoder
-        Its `lengths` are set, and its decoder may move.
+        Its `lengths` are set, and where `params.decoder_again` has steps, so is `again`.
     train, validation : tuple of Tensor
         Tokens (N, T), pixels (N, H, W) in [0, 1] and posterior means (N, D).
     params : Refine
@@ -280,7 +281,8 @@ def choose_tokens(
     if params.decoder_again.max_steps:
         (chosen,) = in_batches(model.search, *validation, title="validation tokens")
         splits = [tokens, train[1]], [chosen, validation[1]]
-        _fit_part(model, "decoder", *splits, params.decoder_again, seed)
+        parts = [model.part_ways()]
+        _fit_parts(model, parts, *splits, params.decoder_again, seed, "tuning the decoder again")
     return tokens
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,6 +43,9 @@ class CodeDecoder(nn.Module):
     rate_weight : float
         What a nat of code length is worth there, in nats of bce.
     grid : bool
+    again : bool
+        Whether images are decoded by a decoder that was tuned again, to the tokens of the search:
+        `again`, while the search still sees `decoder`.
 
     Attributes
     ----------
@@ -66,6 +70,7 @@ class CodeDecoder(nn.Module):
         architecture: str = "mlp",
         grid: bool = False,
         likelihood: str = "bernoulli",
+        again: bool = False,
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
@@ -79,6 +84,7 @@ class CodeDecoder(nn.Module):
             "architecture": architecture,
             "grid": grid,
             "likelihood": likelihood,
+            "again": again,
         }
         self.candidates, self.rate_weight = candidates, rate_weight
         self.vocabulary, self.grid = tuple(vocabulary), grid
@@ -88,6 +94,7 @@ class CodeDecoder(nn.Module):
         tables = vocabulary[:1] if grid else vocabulary
         self.codebooks = nn.ParameterList(torch.zeros(k, width) for k in tables)
         self.decoder = decoder(architecture, image_shape, hidden, latent_dim)
+        self.again = decoder(architecture, image_shape, hidden, latent_dim) if again else None
         self.likelihood = likelihood_of(likelihood, image_shape)
 
     @classmethod
@@ -104,6 +111,12 @@ class CodeDecoder(nn.Module):
         for own, vectors in zip(made.codebooks, quantizer.codebooks(), strict=not grid):
             own.data.copy_(torch.from_numpy(vectors[:, : own.shape[1]]))
         return made
+
+    def part_ways(self) -> nn.Module:
+        """Give decoding a decoder of its own, as the present one is; the search keeps that."""
+        self.config["again"] = True
+        self.again = deepcopy(self.decoder)
+        return self.again
 
     def vectors(self, position: int) -> Tensor:
         """What each code of a position adds to the latent, (K, D)."""
@@ -129,7 +142,11 @@ class CodeDecoder(nn.Module):
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (N, t) → logits (N, H, W), as in `geovq.tokenizer.Tokenizer`."""
-        return self.decoder(self.latents(tokens))
+        return self._final(self.latents(tokens))
+
+    @property
+    def _final(self) -> nn.Module:
+        return self.decoder if self.again is None else self.again
 
     def search(self, tokens: Tensor, images: Tensor, means: Tensor) -> Tensor:
         """Better tokens: all sweeps, one after another; arguments and result as in `sweep`."""
@@ -166,7 +183,7 @@ class CodeDecoder(nn.Module):
         others_tried = min(self.candidates, max(self.vocabulary)) - 1
         if others_tried < 1:
             return tokens
-        kept = self(tokens, images)
+        kept = self.likelihood(self.decoder(self.latents(tokens)), images)
         for t in range(0 if self.grid else 1, len(self.vocabulary)):
             vectors, present = self.vectors(t), tokens[:, t : t + 1]
             others = self.latents(tokens) - vectors[present[:, 0]]
@@ -186,8 +203,8 @@ class CodeDecoder(nn.Module):
     def prototypes(self, position: int = 0) -> Tensor:
         """Logits (K, H, W) of a position's codes, as in `geovq.tokenizer.Tokenizer`."""
         if self.grid:
-            return self.decoder(self.codebooks[0].repeat(1, len(self.vocabulary)))
-        return self.decoder(self.codebooks[position])
+            return self._final(self.codebooks[0].repeat(1, len(self.vocabulary)))
+        return self._final(self.codebooks[position])
 
     def forward(self, tokens: Tensor, images: Tensor) -> Tensor:
         """−log p(x | code) of each image, (N,), in nats."""
