@@ -64,8 +64,7 @@ def fit_images(images: np.ndarray, vae: Autoencoder | None, chosen: Settings) ->
             (tokens[0], pixels[0], means),
             (tokens[1], pixels[1], in_batches(vae.encode, pixels[1])[0]),
         )
-        chosen_tokens = choose_tokens(model, *rows, chosen.refine, chosen.seed)
-        tokens = chosen_tokens, tokenizer.encode(pixels[1])
+        tokens = choose_tokens(model, *rows, chosen.refine, chosen.seed)
     (logits,) = in_batches(tokenizer.decode, tokens[1])
     figures["bce"] = bce(logits, pixels[1], tokenizer.likelihood)
     prior = _prior(tokens, quantizer, chosen, figures)

@@ -259,8 +259,8 @@ def choose_tokens(
     validation: tuple[Tensor, Tensor, Tensor],
     params: Refine,
     seed: int,
-) -> Tensor:
-    """Search the training tokens; then tune a decoder to them, the search keeping the one it had.
+) -> tuple[Tensor, Tensor]:
+    """Search the tokens; then tune a decoder to them, the search keeping the one it had.
 
     Parameters
     ----------
@@ -274,16 +274,16 @@ def choose_tokens(
 
     Returns
     -------
-    Tensor of shape (N, T), int64
-        Tokens of the training images.
+    pair of Tensor of shape (N, T), int64
+        Tokens of the training and the validation images.
     """
     tokens = search(model, *train)
+    (unseen,) = in_batches(model.search, *validation, title="validation tokens")
     if params.decoder_again.max_steps:
-        (chosen,) = in_batches(model.search, *validation, title="validation tokens")
-        splits = [tokens, train[1]], [chosen, validation[1]]
+        splits = [tokens, train[1]], [unseen, validation[1]]
         parts = [model.part_ways()]
         _fit_parts(model, parts, *splits, params.decoder_again, seed, "tuning the decoder again")
-    return tokens
+    return tokens, unseen
 
 
 def search(model: CodeDecoder, tokens: Tensor, images: Tensor, means: Tensor) -> Tensor:

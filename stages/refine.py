@@ -40,9 +40,9 @@ def main(params: Params, name: str) -> None:
         for split in pixels
     }
     pair = rows["train"], rows["validation"]
-    tokens["train"] = choose_tokens(model, *pair, params.refine, params.seed)
-    for split in ("validation", "test"):
-        (tokens[split],) = in_batches(model.search, *rows[split], title=f"{split} tokens")
+    chosen = choose_tokens(model, *pair, params.refine, params.seed)
+    tokens["train"], tokens["validation"] = chosen
+    (tokens["test"],) = in_batches(model.search, *rows["test"], title="test tokens")
     (logits,) = in_batches(model.decode, tokens["validation"])
     found["search"] = bce(logits, pixels["validation"], model.likelihood)
     save_module(MODELS / f"decoder_{name}.safetensors", model)

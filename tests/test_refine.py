@@ -200,8 +200,9 @@ def test_the_decoder_is_tuned_to_the_tokens_that_were_chosen(on_a_grid, again):
     make, tokens, images, means = on_a_grid
     expected = search(make(candidates=3, rate_weight=0.05), tokens, images, means)
     model, rows = make(candidates=3, rate_weight=0.05), (tokens, images, means)
-    found = choose_tokens(model, rows, rows, budgets(0, 0, again), seed=0)
+    found, unseen = choose_tokens(model, rows, rows, budgets(0, 0, again), seed=0)
     assert (found == expected).all()
+    assert (unseen == expected).all()
     with torch.no_grad():
         gain = (make(candidates=3)(found, images) - model(found, images)).mean()
         assert (gain > 0) == bool(again)
