@@ -55,7 +55,7 @@ def image_rows(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
 
 
 def codebooks(prototypes: Mapping[str, np.ndarray], usage: Mapping[str, np.ndarray]) -> Figure:
-    """The first codebook of every tokeniser as decoded images, the most used code first.
+    """A codebook of every tokeniser as decoded images, the most used code first.
 
     Parameters
     ----------
@@ -69,12 +69,12 @@ def codebooks(prototypes: Mapping[str, np.ndarray], usage: Mapping[str, np.ndarr
     grid = figure.subplots(1, len(prototypes), squeeze=False)
     for axes, (name, images) in zip(grid[0], prototypes.items(), strict=True):
         order = np.argsort(-usage[name], kind="stable")
-        _show(axes, _mosaic(images[order], columns), f"{name}: {len(images)} first codes")
+        _show(axes, _mosaic(images[order], columns), f"{name}: {len(images)} codes")
     return figure
 
 
 def usage(counts: Mapping[str, np.ndarray]) -> Figure:
-    """Share of the test images of each first code, the most used first.
+    """Share of the test images' tokens of each code, the most used first.
 
     Parameters
     ----------
@@ -88,9 +88,9 @@ def usage(counts: Mapping[str, np.ndarray]) -> Figure:
         axes.axhline(100 / len(shares), color="0.4", lw=1, ls="--")
         used = f"{(count > 0).sum()} of {len(count)} used"
         axes.set_title(f"{name}: {used}", fontsize=10, loc="left")
-        axes.set_xlabel("first code, most used first")
+        axes.set_xlabel("code, most used first")
         axes.spines[["top", "right"]].set_visible(False)
-    grid[0, 0].set_ylabel("% of test images (dashed: uniform)")
+    grid[0, 0].set_ylabel("% of test tokens (dashed: uniform)")
     return figure
 
 

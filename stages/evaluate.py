@@ -1,5 +1,7 @@
 """Everything → the results table and the pictures."""
 
+from math import isqrt
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -84,27 +86,38 @@ def main(params: Params) -> None:
     }
     for picture, images_of in rows.items():
         save_figure(PICTURES / f"{picture}.png", figures.image_rows(images_of, SHOWN))
-    draw_codes(tokenizers, shown)
-    draw_map(shown, labels, params.seed)
+    layouts = {name: params.geodesic_quantize.layout for name in TOKENIZERS}
+    layouts["vqvae"] = params.train_vqvae.layout
+    draw_codes(tokenizers, shown, layouts)
+    draw_map(shown, layouts, labels, params.seed)
     draw_curves()
     save_json(METRICS / "evaluate.json", scores)
 
 
-def draw_codes(tokenizers: dict[str, Tokenizer], codes: dict[str, Tensor]) -> None:
+def draw_codes(
+    tokenizers: dict[str, Tokenizer], codes: dict[str, Tensor], layouts: dict[str, str]
+) -> None:
     usage, prototypes = {}, {}
     for name, tokenizer in tokenizers.items():
-        title = NAMES[name]
-        usage[title] = np.bincount(codes[name][:, 0], minlength=tokenizer.vocabulary[0])
+        # The cells of a grid share their codebook, and a corner alone is mostly background.
+        grid = layouts[name] == "grid"
+        counted = codes[name].flatten() if grid else codes[name][:, 0]
+        title = f"{NAMES[name]}, {'all cells' if grid else 'first token'}"
+        usage[title] = np.bincount(counted, minlength=tokenizer.vocabulary[0])
         prototypes[title] = tokenizer.prototypes().detach().sigmoid().cpu().numpy()
     save_figure(PICTURES / "codebooks.png", figures.codebooks(prototypes, usage))
     save_figure(PICTURES / "code_usage.png", figures.usage(usage))
 
 
-def draw_map(codes: dict[str, Tensor], labels: np.ndarray | None, seed: int) -> None:
+def draw_map(
+    codes: dict[str, Tensor], layouts: dict[str, str], labels: np.ndarray | None, seed: int
+) -> None:
     means = load_npz(LATENTS, "test_means")["test_means"][:MAPPED]
     colorings = {} if labels is None else {"class": labels[:MAPPED]}
-    for name in TOKENIZERS:
-        colorings[f"first code, {NAMES[name]}"] = codes[name][:MAPPED, 0].numpy()
+    for name, tokens in codes.items():
+        middle = (tokens.shape[1] + isqrt(tokens.shape[1])) // 2
+        t, token = (middle, "middle cell") if layouts[name] == "grid" else (0, "first token")
+        colorings[f"{NAMES[name]}, {token}"] = tokens[:MAPPED, t].numpy()
     places = figures.embed(means, seed)
     save_figure(PICTURES / "latent_map.png", figures.latent_map(places, colorings))
 
