@@ -4,9 +4,10 @@
         --root ../shared/data --seeds 3
 
 An image is T tokens of 64 codes, 6·T bits. Post-hoc codes are made of the latents of one VAE a
-seed, refined and searched as in the stage `refine`; VQ-VAE and FSQ train from scratch for as many
-steps as VAE and refinement together. Settings are those of params.yaml. Rows that scores.json has
-already are not computed again, so that an interrupted run goes on, and seeds can be added.
+seed, refined and searched as in the stage `refine`; VQ-VAE and FSQ train from scratch for at most
+as many steps as VAE and refinement together. Settings are those of params.yaml. Rows that
+scores.json has already are not computed again, so that an interrupted run goes on, and seeds can be
+added.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from geovq.evaluation.rate import bits_per_image, marginal_bits_per_token
 from geovq.latent_metrics import Latents
 from geovq.models import VAE, VQVAE, CodeDecoder
 from geovq.models.likelihood import Likelihood
-from geovq.params import Params, load_params
+from geovq.params import Params, TrainVQVAE, load_params
 from geovq.quantizer import GeodesicQuantizer
 from geovq.recipes import refine, search, train_vae, train_vqvae
 from geovq.store import save_figure
@@ -47,6 +48,7 @@ from geovq.training import as_pixels, best_device, in_batches
 CODES = 64
 BITS_PER_TOKEN = 6
 TOKENS = (1, 2, 4, 5, 10, 20)
+SCHEDULES = (0.25, 1)  # shares of train_vqvae.max_steps
 COUNTED = 5_000  # training images whose tokens give the frequencies behind the entropy-coded rate
 
 
@@ -110,17 +112,33 @@ class Model:
     def vqvae(self, update: str, tokens: int) -> Iterator[Row]:
         change = {"codes": CODES, "first_codes": None, "tokens": tokens, "layout": "residual"}
         settings = self.params.train_vqvae.model_copy(update=change | {"codebook_update": update})
-        vqvae, _ = train_vqvae(*self.splits, settings, self.params.train_vae, self.seed)
-        yield self.end_to_end(vqvae)
+        network = self.params.train_vae
+        yield self.end_to_end(
+            lambda budget: train_vqvae(*self.splits, budget, network, self.seed), settings
+        )
 
     def finite_scalar(self, tokens: int) -> Iterator[Row]:
-        yield self.end_to_end(train_finite_scalar(self.splits, self.params, tokens, self.seed))
+        network = self.params.train_vae
+        yield self.end_to_end(
+            lambda budget: train_finite_scalar(*self.splits, tokens, budget, network, self.seed),
+            self.params.train_vqvae,
+        )
 
-    def end_to_end(self, model: Any) -> Row:
-        """Score a model that encodes images by itself."""
+    def end_to_end(
+        self, train: Callable[[TrainVQVAE], tuple[Any, float]], settings: TrainVQVAE
+    ) -> Row:
+        """Train a model that encodes images by itself, and score it.
+
+        With few codes a long cosine schedule overfits before it cools down: of some lengths, the
+        one with the lowest validation bce stands.
+        """
+        lengths = [round(share * settings.max_steps) for share in SCHEDULES]
+        found = {n: train(settings.model_copy(update={"max_steps": n})) for n in lengths}
+        steps = min(found, key=lambda n: found[n][1])
+        model, _ = found[steps]
         named = (("train", COUNTED), ("test", None))
         tokens = {n: in_batches(model.encode, self.pixels[n][:count])[0] for n, count in named}
-        return self.score(model, tokens, model.vocabulary, "")
+        return {**self.score(model, tokens, model.vocabulary, ""), "steps": steps}
 
     def score(
         self,
@@ -186,9 +204,10 @@ def about(dataset: str, seeds: int) -> str:
         "dimension on its own (Lloyd-Max levels, bits given where they help most): more and "
         "smaller tokens of as many bits in all, so that it is searched even at "
         f"{BITS_PER_TOKEN} bits. `random Gaussian` draws its codes from the prior. VQ-VAE and FSQ "
-        "train end-to-end, for at most as many steps as VAE and refinement together, and search "
-        "nothing. With more than one token the VQ-VAE is a residual one, as geodesic and "
-        "Euclidean codes are; FSQ has 3·T latents of 4 levels, normalised over the batch. "
+        "train end-to-end, for as many steps as VAE and refinement together or for a quarter of "
+        "them, whichever has the lower bce on validation images, and search nothing. With more "
+        "than one token the VQ-VAE is a residual one, as geodesic and Euclidean codes are; FSQ has "
+        "3·T latents of 4 levels, normalised over the batch. "
         "Entropy-coded bits are those under each position's frequencies in "
         f"{COUNTED:,} training images (all, where there are fewer)."
     )

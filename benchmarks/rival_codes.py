@@ -17,7 +17,7 @@ from geovq.latent_metrics import METRICS, Decode, Latents
 from geovq.levels import NearestCells
 from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import decoder, encoder
-from geovq.params import Params
+from geovq.params import Budget, TrainVAE
 from geovq.quantizer import GeodesicQuantizer, balanced_chunks
 from geovq.training import fit
 
@@ -195,16 +195,18 @@ class FiniteScalar(nn.Module):
 
 
 def train_finite_scalar(
-    splits: Sequence[Tensor], params: Params, tokens: int, seed: int
-) -> FiniteScalar:
-    """Minimise bce, with the VQ-VAE's budget of steps."""
+    train: Tensor,
+    validation: Tensor,
+    tokens: int,
+    budget: Budget,
+    network: TrainVAE,
+    seed: int,
+) -> tuple[FiniteScalar, float]:
+    """Minimise bce; returns the model and its bce on the validation split."""
     torch.manual_seed(seed)
-    network = params.train_vae
-    model = FiniteScalar(splits[0].shape[1:], network.hidden, tokens, network.likelihood)
+    model = FiniteScalar(train.shape[1:], network.hidden, tokens, network.likelihood)
 
     def loss(images: Tensor, generator: Any) -> Tensor:
         return model(images)
 
-    train, validation = splits
-    fit(model, loss, [train], [validation], params.train_vqvae, seed=seed, title="FSQ")
-    return model
+    return model, fit(model, loss, [train], [validation], budget, seed=seed, title="FSQ")

@@ -1,5 +1,6 @@
 """Everything → the results table and the pictures."""
 
+from collections.abc import Mapping
 from math import isqrt
 
 import numpy as np
@@ -86,8 +87,10 @@ def main(params: Params) -> None:
     }
     for picture, images_of in rows.items():
         save_figure(PICTURES / f"{picture}.png", figures.image_rows(images_of, SHOWN))
-    layouts = {name: params.geodesic_quantize.layout for name in TOKENIZERS}
-    layouts["vqvae"] = params.train_vqvae.layout
+    layouts = {
+        name: (params.train_vqvae if name == "vqvae" else params.geodesic_quantize).layout
+        for name in TOKENIZERS
+    }
     draw_codes(tokenizers, shown, layouts)
     draw_map(shown, layouts, labels, params.seed)
     draw_curves()
@@ -95,7 +98,7 @@ def main(params: Params) -> None:
 
 
 def draw_codes(
-    tokenizers: dict[str, Tokenizer], codes: dict[str, Tensor], layouts: dict[str, str]
+    tokenizers: dict[str, Tokenizer], codes: dict[str, Tensor], layouts: Mapping[str, str]
 ) -> None:
     usage, prototypes = {}, {}
     for name, tokenizer in tokenizers.items():
@@ -110,7 +113,7 @@ def draw_codes(
 
 
 def draw_map(
-    codes: dict[str, Tensor], layouts: dict[str, str], labels: np.ndarray | None, seed: int
+    codes: dict[str, Tensor], layouts: Mapping[str, str], labels: np.ndarray | None, seed: int
 ) -> None:
     means = load_npz(LATENTS, "test_means")["test_means"][:MAPPED]
     colorings = {} if labels is None else {"class": labels[:MAPPED]}
