@@ -48,7 +48,6 @@ from geovq.training import as_pixels, best_device, in_batches
 CODES = 64
 BITS_PER_TOKEN = 6
 TOKENS = (1, 2, 4, 5, 10, 20)
-SCHEDULES = (0.25, 1)  # shares of train_vqvae.max_steps
 COUNTED = 5_000  # training images whose tokens give the frequencies behind the entropy-coded rate
 
 
@@ -127,18 +126,11 @@ class Model:
     def end_to_end(
         self, train: Callable[[TrainVQVAE], tuple[Any, float]], settings: TrainVQVAE
     ) -> Row:
-        """Train a model that encodes images by itself, and score it.
-
-        With few codes a long cosine schedule overfits before it cools down: of some lengths, the
-        one with the lowest validation bce stands.
-        """
-        lengths = [round(share * settings.max_steps) for share in SCHEDULES]
-        found = {n: train(settings.model_copy(update={"max_steps": n})) for n in lengths}
-        steps = min(found, key=lambda n: found[n][1])
-        model, _ = found[steps]
+        """Train a model that encodes images by itself, and score it."""
+        model, chosen = studies.best_of(train, studies.schedules(settings))
         named = (("train", COUNTED), ("test", None))
         tokens = {n: in_batches(model.encode, self.pixels[n][:count])[0] for n, count in named}
-        return {**self.score(model, tokens, model.vocabulary, ""), "steps": steps}
+        return {**self.score(model, tokens, model.vocabulary, ""), "steps": chosen.max_steps}
 
     def score(
         self,

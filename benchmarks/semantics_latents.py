@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.clusterings import NEIGHBORS
+from benchmarks.studies import best_of, schedules
 from geovq.data import Images
 from geovq.levels import majority
 from geovq.neighbors import nearest_neighbors
@@ -139,15 +140,25 @@ def ensembles(runs: list[Run], size: int) -> list[Run]:
 
 
 def end_to_end(images: Images, params: Params, codes: int, seed: int, folder: Path) -> Arrays:
-    """Codes of a VQ-VAE of one token, of as many steps as the VAE; trained once."""
+    """Codes of a VQ-VAE of one token, of at most as many steps as the VAE; trained once.
+
+    Of both ways to update the codebook and of some schedules, the one with the lowest bce on the
+    validation images.
+    """
     path = folder / f"vqvae_{codes}_{seed}.npz"
     if not path.exists():
         pixels = {name: as_pixels(split.images) for name, split in vars(images).items()}
         change = {"codes": codes, "tokens": 1, "first_codes": None}
         change["max_steps"] = params.train_vae.max_steps
-        budget = params.train_vqvae.model_copy(update=change)
+        tried = [
+            settings
+            for update in ("gradient", "ema")
+            for settings in schedules(
+                params.train_vqvae.model_copy(update=change | {"codebook_update": update})
+            )
+        ]
         splits = pixels["train"], pixels["validation"]
-        vqvae, _ = train_vqvae(*splits, budget, params.train_vae, seed)
+        vqvae, _ = best_of(lambda one: train_vqvae(*splits, one, params.train_vae, seed), tried)
         tokens = {n: in_batches(vqvae.encode, x)[0].numpy()[:, 0] for n, x in pixels.items()}
         save_npz(path, **tokens)
     return load_npz(path)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from geovq.data import Images, load_images
-from geovq.params import Params
+from geovq.params import Params, TrainVQVAE
 from geovq.store import replacing
+
+Model = TypeVar("Model")
+SCHEDULES = (0.25, 1)  # shares of max_steps
 
 
 def parser(doc: str | None, seeds: int) -> argparse.ArgumentParser:
@@ -49,6 +54,21 @@ def quick(params: Params) -> Params:
             "refine": params.refine.model_copy(update=parts),
         }
     )
+
+
+def schedules(settings: TrainVQVAE) -> list[TrainVQVAE]:
+    """Lengths to choose from: with few codes a long cosine overfits before it cools down."""
+    lengths = [round(share * settings.max_steps) for share in SCHEDULES]
+    return [settings.model_copy(update={"max_steps": steps}) for steps in lengths]
+
+
+def best_of(
+    train: Callable[[TrainVQVAE], tuple[Model, float]], tried: Iterable[TrainVQVAE]
+) -> tuple[Model, TrainVQVAE]:
+    """Train with each of the settings; the model of lowest validation loss, and its settings."""
+    found = [(*train(settings), settings) for settings in tried]
+    model, _, settings = min(found, key=lambda one: one[1])
+    return model, settings
 
 
 def spread(values: np.ndarray, form: str = ".1f") -> str:
