@@ -8,9 +8,11 @@ import torch
 
 from benchmarks.rate_distortion import METHODS, main
 from benchmarks.rival_codes import FiniteScalar, random_codes, scalar_codes
+from benchmarks.studies import best_of, schedules
 from geovq.errors import InputError
 from geovq.evaluation.rate import bits_per_image
 from geovq.latent_metrics import Latents
+from geovq.params import load_params
 
 
 @pytest.fixture
@@ -76,6 +78,15 @@ def test_fsq_decodes_the_tokens_it_encodes_to(images):
     assert tokens.max() < 64
     assert len(tokens.unique()) > 10  # a fresh encoder's latents reach many levels
     torch.testing.assert_close(fsq.likelihood(fsq.decode(tokens), images), fsq(images))
+
+
+def test_of_both_schedules_the_better_on_validation_stands():
+    tried = schedules(load_params("params.yaml").train_vqvae)
+    assert [settings.max_steps for settings in tried] == [2750, 11_000]
+    for best in tried:
+        model, chosen = best_of(lambda one, best=best: (one.max_steps, one != best), tried)
+        assert chosen is best
+        assert model == best.max_steps
 
 
 def test_the_study_runs_and_goes_on_where_it_stopped(tmp_path, capsys):
