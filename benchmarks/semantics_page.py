@@ -92,9 +92,9 @@ def about(dataset: str, kind: str, seeds: int, methods: Methods, missing: Sequen
     if END_TO_END in methods:
         count = len(methods[END_TO_END][0]["purity"])
         lines.append(
-            f"VQ-VAE: one token, {count} seeds; codebook updated by gradient or moving averages, as "
-            "many steps as a VAE or a quarter of them, whichever has the lowest bce on validation "
-            "images."
+            f"VQ-VAE: one token, {count} seeds; codebook updated by gradient or moving averages, "
+            "as many steps as a VAE or a quarter of them, whichever has the lowest bce on "
+            "validation images."
         )
     if missing:
         lines.append(f"Not run: {'; '.join(missing)}.")
