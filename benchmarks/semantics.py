@@ -6,7 +6,7 @@ No method sees a label. Every one clusters the posterior means of the same VAEs,
 and encodes unseen images by the same rule: the vote of the 10 nearest training latents. Settings
 of the geodesics are chosen at 16 codes by stability: the adjusted Rand index between the codes that
 different VAEs give to the same validation images. Test labels are for the tables alone. VQ-VAEs of
-one token, trained for as many steps, come last. Networks are those of params.yaml.
+one token, trained for at most as many steps, come last. Networks are those of params.yaml.
 
 `--latents grid` takes convolutional VAEs, `pca` and `pixels` none at all; `--kl-weight 0.1` trains
 VAEs of another weight of the KL term, which a VQ-VAE does not have. Pieces that scores.json has
