@@ -79,7 +79,7 @@ class TrainVAE(Budget):
 
     latent_dim: Count = 20
     hidden: Annotated[list[Count], Field(min_length=1)] = [512, 512]
-    architecture: Literal["mlp", "conv"] = "mlp"
+    architecture: Literal["mlp", "conv", "conv_mlp"] = "mlp"
     likelihood: Literal["bernoulli", "logistic"] = "bernoulli"
     kl_weight: Annotated[float, Field(ge=0)] = 1.0
     max_steps: Count = 8000

@@ -18,7 +18,8 @@ from geovq.recipes import train_vae
 
 
 @pytest.mark.parametrize(
-    ("architecture", "hidden", "latent_dim"), [("mlp", [16, 8], 3), ("conv", [4, 8], 12)]
+    ("architecture", "hidden", "latent_dim"),
+    [("mlp", [16, 8], 3), ("conv", [4, 8], 12), ("conv_mlp", [4, 8, 16], 3)],
 )
 def test_vae_shapes_and_gradients(pictures, architecture, hidden, latent_dim):
     vae = VAE(pictures.shape[1:], latent_dim, hidden, architecture)
@@ -98,17 +99,16 @@ def test_a_light_kl_term_keeps_more_of_the_image(images):
 
 
 @pytest.mark.parametrize("image_shape", [(28, 28), (32, 32), (9, 15), (9, 15, 3)])
-def test_convolutions_mirror_every_size(image_shape):
+@pytest.mark.parametrize(("architecture", "hidden"), [("conv", [3, 5]), ("conv_mlp", [3, 5, 7])])
+def test_convolutions_mirror_every_size(image_shape, architecture, hidden):
     height, width = (math.ceil(side / 4) for side in image_shape[:2])
-    latents = encoder("conv", image_shape, [3, 5], 2 * height * width, parts=1)(
-        torch.rand(2, *image_shape)
-    )
+    network = architecture, image_shape, hidden, 2 * height * width
+    latents = encoder(*network, parts=1)(torch.rand(2, *image_shape))
     assert latents.shape == (2, 2 * height * width)
-    logits = decoder("conv", image_shape, [3, 5], 2 * height * width)(latents)
-    assert logits.shape == (2, *image_shape)
+    assert decoder(*network)(latents).shape == (2, *image_shape)
 
 
-@pytest.mark.parametrize("architecture", ["mlp", "conv"])
+@pytest.mark.parametrize("architecture", ["mlp", "conv", "conv_mlp"])
 def test_channels_are_not_mixed_up_on_the_way_out(architecture):
     """A last layer that makes red alone brighter, wherever the network puts its channels."""
     draw = decoder(architecture, (8, 12, 3), [4, 4], 12)
@@ -152,6 +152,12 @@ def test_latents_of_a_convolutional_network_are_cell_by_cell():
 def test_latents_must_fill_the_cells():
     with pytest.raises(InputError, match=r"latent_dim = 20; .* conv: multiples of its 4 × 4 = 16"):
         VAE((28, 28), 20, [4, 4, 4], "conv")
+
+
+def test_a_hidden_layer_needs_a_convolution_before_it():
+    with pytest.raises(InputError, match=r"hidden = \[64\]; .* conv_mlp: channels of at least one"):
+        VAE((28, 28), 20, [64], "conv_mlp")
+    assert VAE((28, 28), 20, [2, 64], "conv_mlp").decode(torch.zeros(3, 20)).shape == (3, 28, 28)
 
 
 # --- the classifier

@@ -6,6 +6,8 @@ architecture     `hidden`                         latents
 mlp              sizes of the hidden layers       one vector
 conv             channels; each entry halves      a grid, cell by cell: D/T channels of the first
                  height and width                 cell, then of the next (T cells, row by row)
+conv_mlp         channels as in conv, and last    one vector
+                 the size of a hidden layer
 ================ ================================ =============================================
 
 The decoder is the encoder mirrored; GELU between layers. Images are (N, H, W) or (N, H, W, 3):
@@ -54,19 +56,22 @@ def encoder(
     Raises
     ------
     InputError
-        `dim` latents do not divide into the cells of a convolutional network.
+        `dim` latents do not divide into the cells of a grid, or `conv_mlp` has no convolution.
     """
     if architecture == "mlp":
         layers = _perceptron([math.prod(image_shape), *hidden, parts * dim])
         return nn.Sequential(nn.Flatten(), *layers)
-    sizes = _sizes(image_shape, hidden)
-    channels = _channels(dim, sizes[-1])
+    channels, dense = _divide(architecture, hidden)
+    sizes = _sizes(image_shape, channels)
     layers = [channels_first(image_shape)]
-    steps = zip(pairwise([colours(image_shape), *hidden]), sizes[:-1], strict=True)
+    steps = zip(pairwise([colours(image_shape), *channels]), sizes[:-1], strict=True)
     for (before, after), size in steps:
         layers += [nn.Conv2d(before, after, _kernel(size), 2, 1), nn.GELU()]
-    layers += [nn.Conv2d(hidden[-1], hidden[-1], 3, 1, 1), nn.GELU()]
-    layers += [nn.Conv2d(hidden[-1], parts * channels, 1), _ToCells(parts)]
+    if architecture == "conv_mlp":
+        flat = channels[-1] * math.prod(sizes[-1])
+        return nn.Sequential(*layers, nn.Flatten(), *_perceptron([flat, *dense, parts * dim]))
+    layers += [nn.Conv2d(channels[-1], channels[-1], 3, 1, 1), nn.GELU()]
+    layers += [nn.Conv2d(channels[-1], parts * _depth(dim, sizes[-1]), 1), _ToCells(parts)]
     return nn.Sequential(*layers)
 
 
@@ -77,15 +82,32 @@ def decoder(
     if architecture == "mlp":
         layers = _perceptron([dim, *reversed(hidden), math.prod(image_shape)])
         return nn.Sequential(*layers, nn.Unflatten(1, tuple(image_shape)))
-    sizes = _sizes(image_shape, hidden)
-    channels = _channels(dim, sizes[-1])
-    layers = [_ToGrid(sizes[-1]), nn.Conv2d(channels, hidden[-1], 3, 1, 1), nn.GELU()]
-    channels_out = [*reversed(hidden), colours(image_shape)]
+    channels, dense = _divide(architecture, hidden)
+    sizes = _sizes(image_shape, channels)
+    if architecture == "conv_mlp":
+        grid = (channels[-1], *sizes[-1])
+        layers = [*_perceptron([dim, *dense, math.prod(grid)]), nn.GELU(), nn.Unflatten(1, grid)]
+    else:
+        depth = _depth(dim, sizes[-1])
+        layers = [_ToGrid(sizes[-1]), nn.Conv2d(depth, channels[-1], 3, 1, 1), nn.GELU()]
+    channels_out = [*reversed(channels), colours(image_shape)]
     steps = zip(pairwise(channels_out), reversed(sizes[:-1]), strict=True)
     for (before, after), size in steps:
         layers += [nn.ConvTranspose2d(before, after, _kernel(size), 2, 1), nn.GELU()]
     last = _Move(1, -1) if len(image_shape) == 3 else nn.Flatten(1, 2)
     return nn.Sequential(*layers[:-1], last)
+
+
+def _divide(architecture: str, hidden: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    """Channels of the convolutions, and sizes of the hidden layers behind them."""
+    if architecture == "conv":
+        return hidden, []
+    if len(hidden) < 2:
+        raise InputError(
+            f"hidden = {list(hidden)}; allowed with architecture conv_mlp: channels of at least "
+            "one convolution, and the size of a hidden layer"
+        )
+    return hidden[:-1], hidden[-1:]
 
 
 def _perceptron(sizes: Sequence[int]) -> list[nn.Module]:
@@ -111,7 +133,8 @@ def _kernel(size: tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def _channels(dim: int, grid: tuple[int, int]) -> int:
+def _depth(dim: int, grid: tuple[int, int]) -> int:
+    """Channels of each of the grid's cells."""
     cells = grid[0] * grid[1]
     if dim % cells:
         raise InputError(
@@ -125,7 +148,7 @@ def cell_grid(
     architecture: str, image_shape: Sequence[int], hidden: Sequence[int]
 ) -> tuple[int, int] | None:
     """Rows and columns of cells that the latents are a grid of; None where they are one vector."""
-    return None if architecture == "mlp" else _sizes(image_shape, hidden)[-1]
+    return _sizes(image_shape, hidden)[-1] if architecture == "conv" else None
 
 
 class _Move(nn.Module):

@@ -28,7 +28,7 @@ class VAE(nn.Module):
     latent_dim : int
         D.
     hidden : sequence of int
-    architecture : {'mlp', 'conv'}
+    architecture : {'mlp', 'conv', 'conv_mlp'}
         With `hidden`, as in `geovq.models.networks`.
     likelihood : {'bernoulli', 'logistic'}
         As in `geovq.models.likelihood`.

@@ -42,7 +42,7 @@ class VQVAE(nn.Module):
     codebook_update : {'gradient', 'ema'}
     decay : float
         Of the moving averages.
-    architecture : {'mlp', 'conv'}
+    architecture : {'mlp', 'conv', 'conv_mlp'}
         With `hidden`, as in `geovq.models.networks`.
     likelihood : {'bernoulli', 'logistic'}
         As in `geovq.models.likelihood`.
