@@ -17,7 +17,7 @@ from geovq.models import VAE, CodeDecoder, Prior
 from geovq.quantizer import GeodesicQuantizer
 from geovq.recipes import choose_tokens, refine, train_prior, train_vae
 from geovq.settings import Settings
-from geovq.tokenizer import Autoencoder, PostHocTokenizer
+from geovq.tokenizer import Autoencoder, PostHocTokenizer, code_vectors
 from geovq.training import as_pixels, best_device, in_batches
 
 __all__ = ["Parts", "fit_images", "fit_latents", "ready"]
@@ -67,7 +67,7 @@ def fit_images(images: np.ndarray, vae: Autoencoder | None, chosen: Settings) ->
         tokens = choose_tokens(model, *rows, chosen.refine, chosen.seed)
     (logits,) = in_batches(tokenizer.decode, tokens[1])
     figures["bce"] = bce(logits, pixels[1], tokenizer.likelihood)
-    prior = _prior(tokens, quantizer, chosen, figures)
+    prior = _prior(tokens, quantizer, code_vectors(tokenizer), chosen, figures)
     if prior is not None:
         figures["total"] = figures["bce"] + figures["code_length"]
     info = _info(quantizer, tokens, figures, chosen) | {
@@ -99,7 +99,8 @@ def fit_latents(means: np.ndarray, log_variances: np.ndarray | None, chosen: Set
     )
     errors = quantizer.decode(tokens[1].numpy()) - validation[0]
     figures = {"squared_error": float((errors**2).sum(1).mean())}
-    prior = _prior(tokens, quantizer, chosen, figures)
+    vectors = torch.from_numpy(np.concatenate(quantizer.codebooks())).float()
+    prior = _prior(tokens, quantizer, vectors, chosen, figures)
     info = _info(quantizer, tokens, figures, chosen)
     return Parts(quantizer, None, prior, info)
 
@@ -135,12 +136,18 @@ def _quantizer(chosen: Settings) -> GeodesicQuantizer:
 
 
 def _prior(
-    tokens: Pair, quantizer: GeodesicQuantizer, chosen: Settings, figures: dict[str, float]
+    tokens: Pair,
+    quantizer: GeodesicQuantizer,
+    vectors: Tensor,
+    chosen: Settings,
+    figures: dict[str, float],
 ) -> Prior | None:
     """Train the prior, if one is wanted, and note its code length."""
     if chosen.train_ar is None:
         return None
-    prior, nats = train_prior(*tokens, quantizer.vocabulary, chosen.train_ar, chosen.seed)
+    prior, nats = train_prior(
+        *tokens, quantizer.vocabulary, chosen.train_ar, chosen.seed, vectors=vectors
+    )
     figures |= {"code_length": nats, "code_length_bits": nats / math.log(2)}
     return prior
 

@@ -192,7 +192,7 @@ class TrainClassifier(Budget):
 class TrainAR(Budget):
     """The autoregressive prior over tokens."""
 
-    cell: Literal["gru", "lstm", "transformer"] = "gru"
+    cell: Literal["gru", "lstm", "transformer", "mlp"] = "gru"
     layers: Count = 1
     embed_dim: Count = 64
     hidden_dim: Count = 128

@@ -155,6 +155,7 @@ def train_prior(
     seed: int,
     log: Log | None = None,
     title: str = "prior",
+    vectors: Tensor | None = None,
 ) -> tuple[Prior, float]:
     """Minimise the code length −log p(tokens).
 
@@ -169,6 +170,8 @@ def train_prior(
         Of the weights and the batches.
     log, title
         As in `geovq.training.fit`.
+    vectors : Tensor of shape (Σ K_t, D), optional
+        Of the codes, as `geovq.tokenizer.code_vectors` gives them; cell `mlp` needs them.
 
     Returns
     -------
@@ -178,8 +181,11 @@ def train_prior(
         There, in nats per image.
     """
     torch.manual_seed(seed)
-    p = params
-    prior = Prior(vocabulary, p.cell, p.embed_dim, p.hidden_dim, p.context, p.layers)
+    p, latent_dim = params, 0 if vectors is None else vectors.shape[1]
+    prior = Prior(vocabulary, p.cell, p.embed_dim, p.hidden_dim, p.context, p.layers, latent_dim)
+    if vectors is not None and p.cell == "mlp":
+        latents = vectors[train + prior.offsets].sum(1)
+        prior.see(vectors / latents.std(0).square().mean().sqrt())  # whatever the latents' scale
 
     def code_length(batch: Tensor, generator: torch.Generator) -> Tensor:
         return -prior(batch).sum(1)

@@ -14,7 +14,7 @@ from geovq.models.likelihood import Bernoulli, Likelihood
 from geovq.quantizer import GeodesicQuantizer
 from geovq.training import best_device, in_batches
 
-__all__ = ["Autoencoder", "PostHocTokenizer", "Tokenizer"]
+__all__ = ["Autoencoder", "PostHocTokenizer", "Tokenizer", "code_vectors"]
 
 
 class Tokenizer(Protocol):
@@ -40,6 +40,9 @@ class Tokenizer(Protocol):
         Positions that are left out add nothing to the latent; with a grid, their cells hold the
         mean of the codes.
         """
+
+    def vectors(self, position: int) -> Tensor:
+        """What each code of a position adds to the latent, (K, D)."""
 
     def prototypes(self, position: int = 0) -> Tensor:
         """Logits (K, H, W) of a position's codes.
@@ -125,6 +128,12 @@ class PostHocTokenizer:
             parts += [vectors.mean(0).expand_as(parts[0]) for vectors in left_out]
         return self.vae.decode(torch.stack(parts).sum(0))
 
+    def vectors(self, position: int) -> Tensor:
+        """What each code of a position adds to the latent, (K, D)."""
+        if self.code_decoder is not None:
+            return self.code_decoder.vectors(position)
+        return self._codebooks[position]
+
     @torch.no_grad()
     def prototypes(self, position: int = 0) -> Tensor:
         """Logits (K, H, W) of a position's codes, as in `Tokenizer`."""
@@ -144,3 +153,10 @@ class PostHocTokenizer:
         """Latents (M, D) → expected pixels, a row each: what the pull-back metric measures."""
         (logits,) = in_batches(self.vae.decode, torch.from_numpy(latents).float())
         return logits.sigmoid().flatten(1).numpy()
+
+
+@torch.no_grad()
+def code_vectors(tokenizer: Tokenizer) -> Tensor:
+    """What each code adds to the latent, (Σ K_t, D) on the CPU, the first position's first."""
+    positions = range(len(tokenizer.vocabulary))
+    return torch.cat([tokenizer.vectors(position).cpu() for position in positions])

@@ -13,6 +13,7 @@ from geovq.params import Params
 from geovq.quantizer import GeodesicQuantizer
 from geovq.recipes import choose_tokens, refine
 from geovq.store import load_module, load_npz, save_json, save_module, save_npz
+from geovq.tokenizer import PostHocTokenizer, code_vectors
 from geovq.training import as_pixels, in_batches
 from stages.common import CODEBOOKS, CODES, IMAGES, LATENTS, METRICS, MODELS, POSTHOC, TOKENS, run
 
@@ -46,7 +47,8 @@ def main(params: Params, name: str) -> None:
     (logits,) = in_batches(model.decode, tokens["validation"])
     found["search"] = bce(logits, pixels["validation"], model.likelihood)
     save_module(MODELS / f"decoder_{name}.safetensors", model)
-    save_npz(TOKENS / f"{name}.npz", vocabulary=vocabulary, **tokens)
+    vectors = code_vectors(PostHocTokenizer(vae, quantizer, model)).numpy()
+    save_npz(TOKENS / f"{name}.npz", vocabulary=vocabulary, vectors=vectors, **tokens)
     save_json(METRICS / f"refine_{name}.json", {f"validation_bce_{k}": v for k, v in found.items()})
     print(f"{name}: validation bce " + ", ".join(f"{k} {v:.2f}" for k, v in found.items()))
 

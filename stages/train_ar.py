@@ -16,7 +16,7 @@ from stages.common import METRICS, MODELS, TOKENIZERS, TOKENS, curves, run
 def main(params: Params, name: str) -> None:
     if name not in TOKENIZERS:
         raise InputError(f"tokenizer = {name!r}; allowed: {', '.join(TOKENIZERS)}")
-    tokens = load_npz(TOKENS / f"{name}.npz", "vocabulary", "train", "validation")
+    tokens = load_npz(TOKENS / f"{name}.npz", "vocabulary", "vectors", "train", "validation")
     vocabulary = [int(codes) for codes in tokens["vocabulary"]]
     with curves(f"train_ar_{name}") as log:
         prior, best = train_prior(
@@ -27,6 +27,7 @@ def main(params: Params, name: str) -> None:
             params.seed,
             log,
             title=f"prior of {name}",
+            vectors=torch.from_numpy(tokens["vectors"]),
         )
     save_module(MODELS / f"ar_{name}.safetensors", prior)
     bits = best / math.log(2) / len(vocabulary)

@@ -5,6 +5,7 @@ from geovq.evaluation.distortion import bce
 from geovq.params import Params
 from geovq.recipes import train_vqvae
 from geovq.store import save_json, save_module, save_npz
+from geovq.tokenizer import code_vectors
 from geovq.training import as_pixels, in_batches
 from stages.common import IMAGES, METRICS, MODELS, TOKENS, curves, run
 
@@ -24,7 +25,8 @@ def main(params: Params) -> None:
     tokens = {name: in_batches(vqvae.encode, split)[0] for name, split in pixels.items()}
     (logits,) = in_batches(vqvae.decode, tokens["validation"])
     save_module(MODELS / "vqvae.safetensors", vqvae)
-    save_npz(TOKENS / "vqvae.npz", vocabulary=vqvae.vocabulary, **tokens)
+    vectors = code_vectors(vqvae).numpy()
+    save_npz(TOKENS / "vqvae.npz", vocabulary=vqvae.vocabulary, vectors=vectors, **tokens)
     best = bce(logits, pixels["validation"], vqvae.likelihood)
     save_json(METRICS / "train_vqvae.json", {"validation_bce": best})
 

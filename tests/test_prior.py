@@ -13,24 +13,32 @@ from geovq.models import Prior
 TINY = [(3,), (2, 3), (3, 2, 4)]
 
 
+def make(vocabulary, cell, **sizes):
+    """A prior whose code vectors, where it has any, are drawn at random."""
+    latent_dim = 3 if cell == "mlp" else 0
+    prior = Prior(vocabulary, cell, embed_dim=8, hidden_dim=7, latent_dim=latent_dim, **sizes)
+    prior.see(torch.randn(sum(vocabulary), latent_dim))
+    return prior
+
+
 def every_sequence(vocabulary):
     return torch.tensor(list(itertools.product(*map(range, vocabulary))))
 
 
 @pytest.mark.parametrize("vocabulary", TINY)
-@pytest.mark.parametrize("cell", ["gru", "lstm", "transformer"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "transformer", "mlp"])
 def test_likelihood_sums_to_one_over_all_sequences(vocabulary, cell):
-    prior = Prior(vocabulary, cell, embed_dim=8, hidden_dim=7, layers=2).double()
+    prior = make(vocabulary, cell, layers=2).double()
     log_probabilities = prior(every_sequence(vocabulary))
     assert log_probabilities.shape == (math.prod(vocabulary), len(vocabulary))
     assert log_probabilities.sum(1).exp().sum().item() == pytest.approx(1, abs=1e-12)
 
 
-@pytest.mark.parametrize("cell", ["gru", "transformer"])
+@pytest.mark.parametrize("cell", ["gru", "transformer", "mlp"])
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_sampling_frequencies_match_probabilities(temperature, cell):
     vocabulary, count = (2, 3), 20_000
-    prior = Prior(vocabulary, cell, embed_dim=8, hidden_dim=7)
+    prior = make(vocabulary, cell)
     for p in prior.head.parameters():
         torch.nn.init.normal_(p)  # far from uniform
     sequences = every_sequence(vocabulary)
@@ -47,9 +55,9 @@ def test_sampling_frequencies_match_probabilities(temperature, cell):
     assert np.abs(frequency - expected).max() < 4 * np.sqrt(expected.max() / count)
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "transformer"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "transformer", "mlp"])
 def test_the_prior_cannot_see_ahead(cell):
-    prior = Prior((4, 4, 4), cell, embed_dim=8, hidden_dim=7).eval()
+    prior = make((4, 4, 4), cell).eval()
     tokens = torch.tensor([[1, 2, 3], [1, 2, 0], [1, 0, 3]])
     log_probabilities = prior(tokens)
     torch.testing.assert_close(log_probabilities[1:, 0], log_probabilities[:2, 0])
@@ -61,6 +69,20 @@ def test_the_prior_gradients_reach_everything():
     prior = Prior((4, 4), embed_dim=5, hidden_dim=7, context=2)
     prior(every_sequence((4, 4))).sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in prior.parameters())
+
+
+def test_a_perceptron_sees_nothing_but_the_latent_so_far():
+    """Two ways to the same sum are one to it; and it needs code vectors."""
+    prior = make((2, 2, 3), "mlp")
+    vectors = torch.randn(7, 3)
+    vectors[3] = vectors[0] + vectors[2] - vectors[1]  # codes (0, 0) and (1, 1) end in one place
+    prior.see(vectors)
+    last = torch.arange(3)[:, None]
+    first, second = (prior(torch.cat([last * 0 + c, last * 0 + c, last], 1)) for c in (0, 1))
+    torch.testing.assert_close(first[:, 2], second[:, 2])
+    assert (first[:, :2] - second[:, :2]).abs().min() > 1e-4
+    with pytest.raises(InputError, match="latent_dim = 0; allowed with cell mlp: at least 1"):
+        Prior((4, 4), "mlp")
 
 
 def test_a_transformer_is_cut_into_four_heads():

@@ -24,7 +24,15 @@ from torch import Tensor, nn
 
 from geovq.errors import InputError
 
-__all__ = ["cell_grid", "channels_first", "check_images", "colours", "decoder", "encoder"]
+__all__ = [
+    "cell_grid",
+    "channels_first",
+    "check_images",
+    "colours",
+    "decoder",
+    "encoder",
+    "perceptron",
+]
 
 
 def check_images(images: Tensor, image_shape: Sequence[int]) -> None:
@@ -59,7 +67,7 @@ def encoder(
         `dim` latents do not divide into the cells of a grid, or `conv_mlp` has no convolution.
     """
     if architecture == "mlp":
-        layers = _perceptron([math.prod(image_shape), *hidden, parts * dim])
+        layers = perceptron([math.prod(image_shape), *hidden, parts * dim])
         return nn.Sequential(nn.Flatten(), *layers)
     channels, dense = _divide(architecture, hidden)
     sizes = _sizes(image_shape, channels)
@@ -69,7 +77,7 @@ def encoder(
         layers += [nn.Conv2d(before, after, _kernel(size), 2, 1), nn.GELU()]
     if architecture == "conv_mlp":
         flat = channels[-1] * math.prod(sizes[-1])
-        return nn.Sequential(*layers, nn.Flatten(), *_perceptron([flat, *dense, parts * dim]))
+        return nn.Sequential(*layers, nn.Flatten(), *perceptron([flat, *dense, parts * dim]))
     layers += [nn.Conv2d(channels[-1], channels[-1], 3, 1, 1), nn.GELU()]
     layers += [nn.Conv2d(channels[-1], parts * _depth(dim, sizes[-1]), 1), _ToCells(parts)]
     return nn.Sequential(*layers)
@@ -80,13 +88,13 @@ def decoder(
 ) -> nn.Sequential:
     """(N, dim) → logits of the images' shape."""
     if architecture == "mlp":
-        layers = _perceptron([dim, *reversed(hidden), math.prod(image_shape)])
+        layers = perceptron([dim, *reversed(hidden), math.prod(image_shape)])
         return nn.Sequential(*layers, nn.Unflatten(1, tuple(image_shape)))
     channels, dense = _divide(architecture, hidden)
     sizes = _sizes(image_shape, channels)
     if architecture == "conv_mlp":
         grid = (channels[-1], *sizes[-1])
-        layers = [*_perceptron([dim, *dense, math.prod(grid)]), nn.GELU(), nn.Unflatten(1, grid)]
+        layers = [*perceptron([dim, *dense, math.prod(grid)]), nn.GELU(), nn.Unflatten(1, grid)]
     else:
         depth = _depth(dim, sizes[-1])
         layers = [_ToGrid(sizes[-1]), nn.Conv2d(depth, channels[-1], 3, 1, 1), nn.GELU()]
@@ -110,7 +118,8 @@ def _divide(architecture: str, hidden: Sequence[int]) -> tuple[Sequence[int], Se
     return hidden[:-1], hidden[-1:]
 
 
-def _perceptron(sizes: Sequence[int]) -> list[nn.Module]:
+def perceptron(sizes: Sequence[int]) -> list[nn.Module]:
+    """Linear layers from size to size, GELU between them."""
     layers: list[nn.Module] = []
     for size_in, size_out in pairwise(sizes):
         layers += [nn.Linear(size_in, size_out), nn.GELU()]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from geovq.errors import InputError
+from geovq.models.networks import perceptron
 
 __all__ = ["Prior"]
 
@@ -16,25 +17,38 @@ HEADS = 4
 
 
 class Prior(nn.Module):
-    """GRU, LSTM or causal transformer over an image's tokens.
+    """GRU, LSTM or causal transformer over an image's tokens, or a perceptron over their latent.
 
     Each position has a vocabulary of its own (a code of the second residual level is another
     thing than a code of the first), so token c of position t is symbol c + Σ_{s<t} K_s, and only
     the symbols of position t have probability there.
 
+    The perceptron sees what the tokens so far decode from, the sum of their code vectors, in place
+    of the symbols: near codes then tell it of each other.
+
     Parameters
     ----------
     vocabulary : sequence of int of length T
         Codes at each position.
-    cell : {'gru', 'lstm', 'transformer'}
+    cell : {'gru', 'lstm', 'transformer', 'mlp'}
     embed_dim : int
         Width of the embeddings, and of the transformer.
     hidden_dim : int
-        Width of the recurrent state, or of the transformer's feed-forward layers.
+        Width of the recurrent state, of the transformer's feed-forward layers, or of the
+        perceptron's.
     layers : int
     context : int
         The longest sequence the position embedding holds; at least T.
+    latent_dim : int
+        D of the code vectors, which only cell `mlp` has.
+
+    Attributes
+    ----------
+    vectors : Tensor of shape (Σ K_t + 1, D)
+        What each symbol adds to the latent; the last begins a sequence, and adds nothing.
     """
+
+    vectors: Tensor
 
     def __init__(
         self,
@@ -44,8 +58,11 @@ class Prior(nn.Module):
         hidden_dim: int = 128,
         context: int = 32,
         layers: int = 1,
+        latent_dim: int = 0,
     ) -> None:
         super().__init__()
+        if cell == "mlp" and latent_dim < 1:
+            raise InputError(f"latent_dim = {latent_dim}; allowed with cell mlp: at least 1")
         if context < len(vocabulary):
             raise InputError(f"context = {context}; allowed: at least {len(vocabulary)} tokens")
         self.config: dict[str, Any] = {
@@ -55,14 +72,24 @@ class Prior(nn.Module):
             "hidden_dim": hidden_dim,
             "context": context,
             "layers": layers,
+            "latent_dim": latent_dim,
         }
         self.vocabulary = tuple(vocabulary)
         symbols = sum(vocabulary)
-        self.embedding = nn.Embedding(symbols + 1, embed_dim)  # the last symbol begins a sequence
+        seen = cell == "mlp"  # symbols through their code vectors
+        self.embedding: nn.Module = (
+            nn.Linear(latent_dim, embed_dim) if seen else nn.Embedding(symbols + 1, embed_dim)
+        )
         self.position = nn.Embedding(context, embed_dim)
-        network = {"gru": nn.GRU, "lstm": nn.LSTM, "transformer": _Transformer}[cell]
-        self.network = network(embed_dim, hidden_dim, layers, batch_first=True)
+        self.network: nn.Module
+        if seen:
+            layout = [embed_dim, *[hidden_dim] * layers]
+            self.network = nn.Sequential(*perceptron(layout), nn.GELU())
+        else:
+            network = {"gru": nn.GRU, "lstm": nn.LSTM, "transformer": _Transformer}[cell]
+            self.network = network(embed_dim, hidden_dim, layers, batch_first=True)
         self.head = nn.Linear(embed_dim if cell == "transformer" else hidden_dim, symbols)
+        self.register_buffer("vectors", torch.zeros(symbols + 1, latent_dim), persistent=seen)
         sizes = torch.tensor(self.vocabulary)
         self.offsets: Tensor
         self.foreign: Tensor
@@ -71,11 +98,19 @@ class Prior(nn.Module):
         foreign = owner[None, :] != torch.arange(len(sizes))[:, None]  # (T, symbols)
         self.register_buffer("foreign", foreign, persistent=False)
 
+    def see(self, vectors: Tensor) -> None:
+        """Take code vectors (Σ K_t, D), those of the first position first, for cell `mlp`."""
+        self.vectors[:-1] = vectors
+
     def _step(self, symbols: Tensor, first: int, state: Any) -> tuple[Tensor, Any]:
         """Log-probabilities (N, L, symbols) of positions first, first + 1, ..., first + L − 1."""
         positions = torch.arange(first, first + symbols.shape[1], device=symbols.device)
-        inputs = self.embedding(symbols) + self.position(positions)
-        hidden, state = self.network(inputs, state)
+        places = self.position(positions)
+        if self.config["cell"] == "mlp":
+            latents = self.vectors[symbols].cumsum(1) + (0 if state is None else state)
+            hidden, state = self.network(self.embedding(latents) + places), latents[:, -1:]
+        else:
+            hidden, state = self.network(self.embedding(symbols) + places, state)
         logits = self.head(hidden).masked_fill(self.foreign[positions], -torch.inf)
         return logits.log_softmax(-1), state
 

@@ -215,16 +215,18 @@ class VQVAE(nn.Module):
         latents = torch.stack(vectors).sum(0) if self.residual else torch.cat(vectors, 1)
         return self.decoder(F.pad(latents, (0, self.config["latent_dim"] - latents.shape[1])))
 
+    def vectors(self, position: int) -> Tensor:
+        """What each code of a position adds to the latent, (K, D)."""
+        codes = self.codebooks[0 if self.grid else position]
+        before = 0 if self.residual else position * codes.shape[1]
+        return F.pad(codes, (before, self.config["latent_dim"] - before - codes.shape[1]))
+
     @torch.no_grad()
     def prototypes(self, position: int = 0) -> Tensor:
         """Logits (K, H, W) of a position's codes, as in `geovq.tokenizer.Tokenizer`."""
         if self.grid:
             return self.decoder(self.codebooks[0].repeat(1, len(self.vocabulary)))
-        codes = self.codebooks[position]
-        before = 0 if self.residual else position * codes.shape[1]
-        return self.decoder(
-            F.pad(codes, (before, self.config["latent_dim"] - before - codes.shape[1]))
-        )
+        return self.decoder(self.vectors(position))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstruction and codebook terms of the loss, each (N,).
