@@ -131,6 +131,22 @@ def test_colour_images_go_all_the_way(digits, tmp_path):
         again.encode(np.zeros((1, 9, 8)))
 
 
+def test_convolutions_before_one_vector_and_a_prior_that_sees_it(digits, tmp_path):
+    vae, prior = {"architecture": "conv_mlp", "hidden": [4, 8]}, {"cell": "mlp", "hidden_dim": 8}
+    codec = Codec.fit(digits, **{**SMALL, "train_vae": vae, "train_ar": prior})
+    codec.save(tmp_path / "model")
+    again = Codec.load(tmp_path / "model")
+    assert (again.encode(digits) == codec.encode(digits)).all()
+    assert (again.sample(50, seed=1) == codec.sample(50, seed=1)).all()
+    # The prior has the vectors that decode, at whatever scale.
+    vectors = torch.cat([*codec.tokenizer.code_decoder.codebooks]).detach()
+    seen = again.prior.vectors[:-1]
+    torch.testing.assert_close(seen / seen.norm(), vectors / vectors.norm())
+    latents = codec.quantizer.decode(codec.encode(digits))
+    bare = Codec.fit_latents(latents, codes=4, tokens=2, train_ar={**prior, "max_steps": 5})
+    assert bare.sample(9).shape == (9, 2)
+
+
 def test_parts_can_be_left_out(digits, tmp_path):
     codec = Codec.fit(digits, **SMALL, refine=None, train_ar=None)
     codec.save(tmp_path / "model")

@@ -66,7 +66,7 @@ class Copy:
             refine={"codes": {**budget, **small}, "decoder": {**budget, **small}},
             train_vqvae={"codes": 8, "tokens": 2, "warmup_steps": 5, **small},
             train_classifier=small,
-            train_ar={"embed_dim": 4, "hidden_dim": 8, **small},
+            train_ar={"cell": "mlp", "embed_dim": 4, "hidden_dim": 8, **small},
         )
         self("git", "init", "-q")
         self("git", "add", "-A")
