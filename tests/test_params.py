@@ -54,7 +54,7 @@ def test_first_codes_set_the_first_level(changed):
             ["train_vae.kl_weight = -1.0", "greater than or equal to 0"],
         ),
         ({"train_vae.hidden": 512}, ["train_vae.hidden = 512", "list"]),
-        ({"train_ar.cell": "rnn"}, ["train_ar.cell = 'rnn'", "'gru', 'lstm' or 'transformer'"]),
+        ({"train_ar.cell": "rnn"}, ["train_ar.cell = 'rnn'", "'transformer' or 'mlp'"]),
         ({"geodesic_quantize.metric": "cosine"}, ["geodesic_quantize.metric", "'fisher'"]),
         (
             {"geodesic_quantize.layout": "product", "geodesic_quantize.tokens": 3},
