@@ -109,7 +109,7 @@ def run(study: Study, seed: int, count: int) -> Arrays:
     found["reference"] = np.array(
         [itself["confidence"].mean(), sure.max(1).values.mean(), itself["distance"].mean()]
     )
-    save_npz(path, kinds=kinds, shown=shown, **found)
+    save_npz(path, "ways", kinds=kinds, shown=shown, **found)
     return load_npz(path)
 
 

@@ -103,7 +103,7 @@ def posteriors(images: Images, params: Params, seed: int, folder: Path) -> Run:
         vae, _ = train_vae(pixels["train"], pixels["validation"], params.train_vae, seed)
         found = {name: in_batches(vae.encode, x) for name, x in pixels.items()}
         means = {name: mean.numpy() for name, (mean, _) in found.items()}
-        save_npz(path, **means, variances=found["train"][1].exp().numpy())
+        save_npz(path, "latents", **means, variances=found["train"][1].exp().numpy())
     arrays = load_npz(path)
     variances = arrays.pop("variances")
     return Run(arrays, np.arange(len(variances)), variances)
@@ -160,7 +160,7 @@ def end_to_end(images: Images, params: Params, codes: int, seed: int, folder: Pa
         splits = pixels["train"], pixels["validation"]
         vqvae, _ = best_of(lambda one: train_vqvae(*splits, one, params.train_vae, seed), tried)
         tokens = {n: in_batches(vqvae.encode, x)[0].numpy()[:, 0] for n, x in pixels.items()}
-        save_npz(path, **tokens)
+        save_npz(path, "codes", **tokens)
     return load_npz(path)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from geovq.data import Images, load_images
 from geovq.params import Params, TrainVQVAE
-from geovq.store import replacing
+from geovq.writing import new_file
 
 Model = TypeVar("Model")
 SCHEDULES = (0.25, 1)  # shares of max_steps
@@ -80,5 +80,5 @@ def spread(values: np.ndarray, form: str = ".1f") -> str:
 
 def write_page(folder: Path, text: str) -> None:
     """What results.md shows of the study."""
-    with replacing(folder / "page.md") as partial:
-        partial.write_text(text + "\n")
+    with new_file(folder / "page.md", ".md") as stream:
+        stream.write(f"{text}\n".encode())

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Codec", "GeodesicKMeans", "GeodesicQuantizer"]
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "Codec": "geovq.codec",
     "GeodesicKMeans": "geovq.geodesic_kmeans",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geovq.errors import InputError
-from geovq.images import SUFFIXES, load_folder, save_folder
-from geovq.store import check_folder, load_npz, save_npz
+from geovq.images import KIND, SUFFIXES, load_folder, save_folder
+from geovq.store import is_ours, load_npz, save_npz
+from geovq.writing import check_apart, check_file, check_folder
 
 if TYPE_CHECKING:
     from geovq.codec import Codec
@@ -18,35 +19,41 @@ if TYPE_CHECKING:
 __all__ = ["check_output", "check_target", "read", "setting", "table", "write"]
 
 
-def check_target(path: Path, force: bool, contents: Sequence[str] = ()) -> None:
+def check_target(
+    path: Path, force: bool, kind: str | None = None, inputs: Sequence[Path] = ()
+) -> None:
     """See that `path` may be written, before any work is done.
 
     Parameters
     ----------
     path : Path
     force : bool
-        Whether what is there may be replaced.
-    contents : sequence of str
-        Of the folder that will be written, as in `geovq.store.check_folder`; none for an .npz file.
+        Whether what is there may be replaced, if geovq wrote it.
+    kind : str, optional
+        Of the folder that will be written, as in `geovq.writing.check_folder`; an .npz file by
+        default.
+    inputs : sequence of Path
+        What the command reads; the output may be none of it, nor in it or around it.
 
     Raises
     ------
     InputError
         There is something, or it is of another kind.
     """
-    if contents:
-        check_folder(path, contents)
-    elif path.suffix != ".npz" or path.is_dir():
-        raise InputError(f"{path}: allowed: an .npz file")
+    check_apart(path, *inputs)
+    if kind is None:
+        check_file(path, ".npz", is_ours)
+    else:
+        check_folder(path, kind)
     if not force and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path}: is there already; --force replaces it")
 
 
-def check_output(path: Path, force: bool) -> None:
+def check_output(path: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
     """As `check_target`, for a folder of pictures or an .npz file, by the suffix."""
     if path.suffix.lower() in SUFFIXES:
         raise InputError(f"{path}: allowed: a folder, or an .npz file")
-    check_target(path, force, () if path.suffix == ".npz" else ["*.png"])
+    check_target(path, force, None if path.suffix == ".npz" else KIND, inputs)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -66,15 +73,19 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 def write(path: Path, codec: Codec, tokens: np.ndarray, names: np.ndarray | None = None) -> None:
     """Decode tokens into a folder of pictures or an .npz file."""
-    coded = {"tokens": tokens, "vocabulary": codec.quantizer.vocabulary}
+    coded = {
+        "tokens": tokens,
+        "vocabulary": codec.quantizer.vocabulary,
+        "codebook": codec.fingerprint,
+    }
     if codec.tokenizer is None:
         if path.suffix != ".npz":
             raise InputError(f"{path}: this model decodes to latents; allowed: an .npz file")
-        save_npz(path, latents=codec.decode_latents(tokens), **coded)
+        save_npz(path, "latents", latents=codec.decode_latents(tokens), **coded)
         return
     images = np.rint(codec.decode(tokens, progress=True) * 255).astype(np.uint8)
     if path.suffix == ".npz":
-        save_npz(path, images=images, **coded)
+        save_npz(path, "images", images=images, **coded)
     else:
         save_folder(path, images, None if names is None else names.tolist())
 

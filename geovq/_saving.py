@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from typing import Any, Self
@@ -13,10 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 from geovq.errors import InputError
 from geovq.geometry import Geometry, Length, euclidean_length
 from geovq.latent_metrics import METRICS
-from geovq.levels import GeodesicCells, NearestCells, VoteCells
+from geovq.levels import GeodesicCells, Level, NearestCells, VoteCells
 from geovq.store import load_npz, save_npz
 
 __all__ = ["SavedKMeans", "SavedQuantizer"]
+
+PathLike = str | os.PathLike[str]
 
 FITTED = [
     "medoid_indices_",
@@ -36,16 +39,51 @@ FITTED = [
 ]
 
 
+FITTED_ALWAYS = [
+    *("graph/data", "graph/indices", "graph/indptr"),
+    *("medoid_indices_", "labels_", "node_medoids_", "node_labels_", "node_distances_"),
+    *("node_rows_", "row_nodes_"),
+]
+
+
+def _parameters(path: PathLike, named: dict[str, np.ndarray], cls: type) -> dict[str, Any]:
+    """Constructor arguments out of a file."""
+    try:
+        found = json.loads(str(named["parameters"]))
+        inspect.signature(cls).bind(**found)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: no parameters of a {cls.__name__} ({error})") from None
+    return found
+
+
+def _check_rows(
+    path: PathLike, named: dict[str, np.ndarray], name: str, count: int, below: int, least: int = 0
+) -> None:
+    """See that an array has `count` numbers of rows, from `least` to `below` - 1."""
+    array = named[name]
+    whole = array.shape == (count,) and np.issubdtype(array.dtype, np.integer)
+    if not whole or (count and (array.min() < least or array.max() >= below)):
+        raise InputError(f"{path}: {name} is damaged; allowed: ({count},), {least} to {below - 1}")
+
+
 class SavedKMeans:
     """`save` and `load` of `GeodesicKMeans`."""
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: PathLike) -> None:
         """Write parameters and what was fitted to one npz file, without pickle.
+
+        Parameters
+        ----------
+        path : path-like
+            Ends in `.npz`. A file that is there is replaced only if geovq wrote it.
 
         Raises
         ------
         InputError
-            `random_state` is an object; allowed: an integer or None.
+            `random_state` is an object; allowed: an integer or None. Or the path has another
+            suffix, or is that of a folder, a link, or a file of somebody else's.
+        WriteError
+            The system refused to write; what was there is as it was.
         """
         check_is_fitted(self)
         kmeans: Any = self
@@ -58,10 +96,10 @@ class SavedKMeans:
             named[f"graph/{name}"] = getattr(kmeans.graph_, name)
         if hasattr(self, "geometry_"):
             named |= {f"geometry/{n}": array for n, array in kmeans.geometry_.arrays().items()}
-        save_npz(path, parameters=json.dumps(parameters, default=int), **named)
+        save_npz(path, "kmeans", parameters=json.dumps(parameters, default=int), **named)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, metric: Length | None = None) -> Self:
+    def load(cls, path: PathLike, *, metric: Length | None = None) -> Self:
         """Read what `save` wrote; a callable metric has to be given again.
 
         Raises
@@ -69,8 +107,8 @@ class SavedKMeans:
         InputError
             The file is absent, truncated or another kind of file, or the metric is missing.
         """
-        named = load_npz(path, "parameters", "graph/data", "node_labels_")
-        parameters = json.loads(str(named["parameters"]))
+        named = load_npz(path, "parameters", *FITTED_ALWAYS, kind="kmeans")
+        parameters = _parameters(path, named, cls)
         if parameters["metric"] is None:
             if metric is None:
                 raise InputError(f"{path}: metric = None; it was fitted with a callable: pass it")
@@ -80,8 +118,17 @@ class SavedKMeans:
             if name in named:
                 setattr(kmeans, name, named[name] if named[name].ndim else named[name].item())
         data, indices, indptr = (named[f"graph/{name}"] for name in ("data", "indices", "indptr"))
-        n = len(indptr) - 1
-        kmeans.graph_ = sparse.csr_matrix((data, indices, indptr), shape=(n, n))
+        n, k = len(indptr) - 1, kmeans.medoid_indices_.size
+        try:
+            kmeans.graph_ = sparse.csr_matrix((data, indices, indptr), shape=(n, n))
+            kmeans.graph_.check_format(full_check=True)
+        except ValueError as error:
+            raise InputError(f"{path}: its graph is damaged ({error})") from None
+        rows = kmeans.labels_.size
+        _check_rows(path, named, "node_medoids_", k, n)
+        _check_rows(path, named, "node_labels_", n, k)
+        _check_rows(path, named, "node_rows_", n, rows)
+        _check_rows(path, named, "row_nodes_", rows, n, least=-1)
         geometry = {n[9:]: array for n, array in named.items() if n.startswith("geometry/")}
         if geometry:
             length = kmeans.metric if callable(kmeans.metric) else euclidean_length
@@ -92,12 +139,15 @@ class SavedKMeans:
 class SavedQuantizer:
     """`save` and `load` of `GeodesicQuantizer`."""
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters and codebooks to one npz file."""
+    def save(self, path: PathLike) -> None:
+        """Write parameters and codebooks to one npz file.
+
+        Parameters and errors are those of `GeodesicKMeans.save`.
+        """
         check_is_fitted(self)
         quantizer: Any = self
         named = {
-            "parameters": np.array(json.dumps(quantizer.get_params())),
+            "parameters": np.array(json.dumps(quantizer.get_params(), default=int)),
             "scale": quantizer.scale_,
         }
         parts = zip(quantizer.levels_, quantizer.chunks_, strict=True)
@@ -107,10 +157,10 @@ class SavedQuantizer:
                 continue  # the level is that of position 0
             for name, array in level.arrays().items():
                 named[f"{position}/{type(level).__name__}/{name}"] = array
-        save_npz(path, **named)
+        save_npz(path, "codebook", **named)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: PathLike) -> Self:
         """Read what `save` wrote.
 
         Raises
@@ -118,18 +168,34 @@ class SavedQuantizer:
         InputError
             The file is absent, truncated, or another kind of file.
         """
-        named = load_npz(path, "parameters", "scale")
-        quantizer: Any = cls(**json.loads(str(named["parameters"])))
+        named = load_npz(path, "parameters", "scale", kind="codebook")
+        quantizer: Any = cls(**_parameters(path, named, cls))
         quantizer.scale_ = named["scale"]
-        quantizer.chunks_, quantizer.levels_ = [], []
-        for position in range(quantizer.tokens):
-            quantizer.chunks_.append(named[f"{position}/chunk"])
-            for kind in (NearestCells, VoteCells, GeodesicCells):
-                prefix = f"{position}/{kind.__name__}/"
-                arrays = {n.removeprefix(prefix): named[n] for n in named if n.startswith(prefix)}
-                if arrays:
-                    length = METRICS[quantizer.metric].length
-                    quantizer.levels_.append(kind.restore(arrays, length))
-        if quantizer.layout == "grid":
-            quantizer.levels_ *= quantizer.tokens
+        try:
+            quantizer.chunks_, quantizer.levels_ = _levels(quantizer, named)
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            raise InputError(f"{path}: no codebook of its parameters ({error})") from None
         return quantizer
+
+
+def _levels(quantizer: Any, named: dict[str, np.ndarray]) -> tuple[list[np.ndarray], list[Level]]:
+    """Chunks and levels of a quantiser out of its file."""
+    chunks, levels = [], []
+    length = METRICS[quantizer.metric].length
+    for position in range(quantizer.tokens):
+        chunks.append(named[f"{position}/chunk"])
+        quantizer.scale_[chunks[-1]]  # no dimension beyond
+        for kind in (NearestCells, VoteCells, GeodesicCells):
+            prefix = f"{position}/{kind.__name__}/"
+            arrays = {n.removeprefix(prefix): named[n] for n in named if n.startswith(prefix)}
+            if arrays:
+                labels = arrays.get("labels", np.zeros(1, np.int64))
+                codes = len(arrays["vectors"])
+                if labels.min() < 0 or labels.max() >= codes:
+                    raise ValueError(f"codes up to {labels.max()} of {codes}")
+                levels.append(kind.restore(arrays, length))
+    if quantizer.layout == "grid":
+        levels *= quantizer.tokens
+    if len(levels) != quantizer.tokens:
+        raise ValueError(f"{len(levels)} levels of {quantizer.tokens}")
+    return chunks, levels

@@ -140,9 +140,9 @@ def fit(
       geovq fit digits model --codes 16 --tokens 3 -S train_ar.cell=lstm
     """
     from geovq._cli_files import check_target, read, setting
-    from geovq.model_files import FILES
+    from geovq.model_files import KIND
 
-    check_target(model, force, FILES)
+    check_target(model, force, KIND, [source])
     arrays = read(source)
     chosen = {name: value for name, value in options.items() if value is not None}
     chosen |= dict(setting(change) for change in changes)
@@ -167,7 +167,8 @@ def encode(model: Path, source: Path, target: Path, force: bool) -> None:
     """Encode INPUT and write its tokens to the file TOKENS.
 
     INPUT is what `geovq fit` takes. TOKENS is an .npz file with `tokens` (N, T), integers,
-    `vocabulary` (T,), the number of codes at each position, and `names` (N,) of the pictures.
+    `vocabulary` (T,), the number of codes at each position, `names` (N,) of the pictures, and
+    `codebook`, by which the model knows its own tokens.
 
     \b
     Example:
@@ -176,14 +177,15 @@ def encode(model: Path, source: Path, target: Path, force: bool) -> None:
     from geovq._cli_files import check_target, read
     from geovq.store import save_npz
 
-    check_target(target, force)
+    check_target(target, force, inputs=[source, model])
     arrays, codec = read(source), load(model)
     if "images" in arrays:
         tokens = codec.encode(arrays["images"], progress=True)
     else:
         tokens = codec.encode_latents(arrays["means"], arrays.get("log_variances"))
     named = {"names": arrays["names"]} if "names" in arrays else {}
-    save_npz(target, tokens=tokens, vocabulary=codec.quantizer.vocabulary, **named)
+    coded = {"tokens": tokens, "vocabulary": codec.quantizer.vocabulary}
+    save_npz(target, "tokens", **coded, codebook=codec.fingerprint, **named)
 
 
 @main.command()
@@ -205,13 +207,14 @@ def decode(model: Path, source: Path, target: Path, force: bool) -> None:
     from geovq._cli_files import check_output, write
     from geovq.store import load_npz
 
-    check_output(target, force)
+    check_output(target, force, [model, source])
     arrays, codec = load_npz(source, "tokens", "vocabulary"), load(model)
     if tuple(arrays["vocabulary"]) != codec.quantizer.vocabulary:
         raise InputError(
             f"{source}: vocabulary {arrays['vocabulary'].tolist()}; "
             f"this model's is {list(codec.quantizer.vocabulary)}"
         )
+    codec.check_codebook(str(source), str(arrays.get("codebook", "")))
     write(target, codec, arrays["tokens"], arrays.get("names"))
 
 
@@ -235,7 +238,7 @@ def sample(
     """
     from geovq._cli_files import check_output, write
 
-    check_output(target, force)
+    check_output(target, force, [model])
     codec = load(model)
     write(target, codec, codec.sample(count, temperature=temperature, seed=seed))
 

@@ -12,14 +12,16 @@ from numpy.typing import ArrayLike
 
 from geovq.data import as_8_bit, as_colour
 from geovq.errors import InputError
+from geovq.fingerprint import fingerprint
 from geovq.fitting import fit_images, fit_latents, ready
-from geovq.model_files import CODEBOOK, DECODER, FILES, INFO, PRIOR, WEIGHTS, load_info
+from geovq.model_files import CODEBOOK, DECODER, INFO, KIND, PRIOR, WEIGHTS, load_info
 from geovq.models import VAE, CodeDecoder, Prior
 from geovq.quantizer import GeodesicQuantizer
 from geovq.settings import settings
-from geovq.store import load_module, replacing, save_json, save_module
-from geovq.tokenizer import Autoencoder, PostHocTokenizer
+from geovq.store import load_module, save_json, save_module
+from geovq.tokenizer import Autoencoder, PostHocTokenizer, check_codebook, code_vectors
 from geovq.training import as_pixels, best_device, in_batches
+from geovq.writing import new_folder
 
 __all__ = ["Codec"]
 
@@ -60,6 +62,8 @@ class Codec:
         self.tokenizer = tokenizer
         self.prior = prior
         self.info = info
+        if prior is not None:
+            self.check_codebook("prior", prior.config["codebook"])
 
     @classmethod
     def fit(cls, images: ArrayLike, *, vae: Autoencoder | None = None, **options: Any) -> Codec:
@@ -161,18 +165,39 @@ class Codec:
         drawn = self.prior.sample(count, temperature=temperature, generator=generator)
         return drawn.cpu().numpy()
 
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the code vectors: what tokens and a prior of this codec go with."""
+        return fingerprint([self._vectors])
+
+    def check_codebook(self, of: str, codebook: str) -> None:
+        """Refuse what is of another model; arguments as in `geovq.tokenizer.check_codebook`."""
+        check_codebook(of, codebook, self._vectors)
+
+    @property
+    def _vectors(self) -> np.ndarray:
+        if self.tokenizer is not None:
+            return code_vectors(self.tokenizer).numpy()
+        return np.concatenate(self.quantizer.codebooks()).astype(np.float32)
+
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder of safetensors, npz and JSON; nothing is pickled.
 
-        A VAE of your own is not in it: give it to `load` again. An earlier model is replaced.
+        A VAE of your own is not in it: give it to `load` again.
+
+        Parameters
+        ----------
+        folder : path-like
+            New, or of a model that geovq wrote, which is replaced.
 
         Raises
         ------
         InputError
-            The folder holds anything but a model.
+            The folder holds anything but a model that geovq wrote.
+        WriteError
+            The system refused to write; what was there is as it was.
         """
-        with replacing(folder, FILES) as partial:
-            partial.mkdir()
+        with new_folder(folder, KIND) as partial:
             self.quantizer.save(partial / CODEBOOK)
             if self.tokenizer is not None and isinstance(self.tokenizer.vae, VAE):
                 save_module(partial / WEIGHTS, self.tokenizer.vae)

@@ -63,7 +63,8 @@ class Images:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Images:
         """Read the splits that `arrays` named."""
-        arrays = load_npz(path, "train_images", "validation_images", "test_images")
+        needed = "train_images", "validation_images", "test_images"
+        arrays = load_npz(path, *needed, kind="images")
         return cls(
             *(
                 Split(arrays[f"{name}_images"], arrays.get(f"{name}_labels"))

@@ -1,6 +1,10 @@
-"""The exceptions geovq raises for input it cannot use."""
+"""The exceptions geovq raises for input it cannot use, and for output it cannot write."""
 
-__all__ = ["InputError", "WeightsFileError"]
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["InputError", "WeightsFileError", "WriteError"]
 
 
 class InputError(ValueError):
@@ -9,3 +13,11 @@ class InputError(ValueError):
 
 class WeightsFileError(InputError):
     """A file of weights, once written by geovq, that is absent or not whole."""
+
+
+class WriteError(OSError):
+    """The system refused to write: the disk is full, say. What was there is as it was."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: not written: {reason}")
+        self.reason = reason

@@ -12,10 +12,11 @@ from tqdm import tqdm
 
 from geovq.data import as_colour
 from geovq.errors import InputError
-from geovq.store import replacing
+from geovq.writing import new_folder
 
-__all__ = ["SUFFIXES", "load_folder", "save_folder"]
+__all__ = ["KIND", "SUFFIXES", "load_folder", "save_folder"]
 
+KIND = "folder of pictures"  # in its mark
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
@@ -88,17 +89,26 @@ def save_folder(
     Parameters
     ----------
     folder : path-like
-        A folder of this name is replaced if it holds PNG files only.
+        New, or of pictures that geovq wrote, which is replaced.
     images : ndarray of shape (N, H, W) or (N, H, W, 3), uint8
     names : sequence of str of length N, optional
         Numbers by default.
+
+    Raises
+    ------
+    InputError
+        The folder holds anything else, or names are not N different ones.
+    WriteError
+        The system refused to write; what was there is as it was.
     """
     from PIL import Image
 
     if names is None:
         names = [f"{i:0{len(str(len(images) - 1))}}" for i in range(len(images))]
-    with replacing(folder, ["*.png"]) as partial:
-        partial.mkdir()
+    # The last part only: a name out of a file must not lead elsewhere.
+    names = [Path(name).name for name in names]
+    if len(set(names)) != len(images) or len(names) != len(images) or not all(names):
+        raise InputError(f"names = {len(set(names))} different; allowed: {len(images)}")
+    with new_folder(folder, KIND) as partial:
         for name, image in tqdm(zip(names, images, strict=True), "writing", len(images)):
-            # The last part only: a name out of a file must not lead elsewhere.
-            Image.fromarray(image).save(partial / f"{Path(name).name}.png")
+            Image.fromarray(image).save(partial / f"{name}.png")

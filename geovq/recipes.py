@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geovq.evaluation.rate import marginals
+from geovq.fingerprint import fingerprint
 from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
 from geovq.params import Budget, Refine, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
 from geovq.training import Log, best_device, fit, in_batches
@@ -182,7 +183,9 @@ def train_prior(
     """
     torch.manual_seed(seed)
     p, latent_dim = params, 0 if vectors is None else vectors.shape[1]
-    prior = Prior(vocabulary, p.cell, p.embed_dim, p.hidden_dim, p.context, p.layers, latent_dim)
+    codebook = "" if vectors is None else fingerprint([vectors.numpy()])
+    sizes = p.embed_dim, p.hidden_dim, p.context, p.layers, latent_dim
+    prior = Prior(vocabulary, p.cell, *sizes, codebook)
     if vectors is not None and p.cell == "mlp":
         latents = vectors[train + prior.offsets].sum(1)
         prior.see(vectors / latents.std(0).square().mean().sqrt())  # whatever the latents' scale

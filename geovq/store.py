@@ -1,23 +1,24 @@
-"""Files that are whole or absent, hold no pickle, and have the same bytes for the same content.
+"""Formats of files: no pickle, the same bytes for the same content, and a hash that is checked.
 
-Every writer writes to a temporary name beside the target and renames it when complete.
+`geovq.writing` puts them on the disk.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from fnmatch import fnmatch
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from zipfile import BadZipFile
+from zipfile import ZipFile
 
 import numpy as np
 
 from geovq.errors import InputError, WeightsFileError
+from geovq.marks import file_mark, mark_text, seal
+from geovq.npz import read_npz
+from geovq.writing import new_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,11 +27,10 @@ if TYPE_CHECKING:
     Module = TypeVar("Module", bound=nn.Module)
 
 __all__ = [
-    "check_folder",
+    "is_ours",
     "load_json",
     "load_module",
     "load_npz",
-    "replacing",
     "save_figure",
     "save_json",
     "save_module",
@@ -40,85 +40,70 @@ __all__ = [
 PathLike = str | os.PathLike[str]
 
 
-def check_folder(path: PathLike, contents: Sequence[str]) -> None:
-    """Refuse to replace what is no folder of ours.
+def is_ours(path: PathLike) -> bool:
+    """Whether an npz or safetensors file has a mark of geovq's, damaged or not."""
+    try:
+        return file_mark(path, checked=False) is not None
+    except InputError:
+        return True
+    except OSError:
+        return False
+
+
+def save_npz(path: PathLike, kind: str, /, **arrays: Any) -> None:
+    """Write named arrays, with a mark.
 
     Parameters
     ----------
     path : path-like
-    contents : sequence of str
-        Patterns of the names that our own folder would hold.
+        Ends in `.npz`. A file that is there is replaced if geovq wrote it.
+    kind : str
+        What they are, as `load_npz` may want to know.
+    **arrays
+        Object arrays are refused, for they would be pickled.
 
     Raises
     ------
     InputError
-        `path` is a file, the current folder, or a folder that holds something else.
+        The arrays or the path are not as said here, or the path is no place for a file.
+    WriteError
+        The system refused.
     """
-    path = Path(path)
-    if path.resolve() == Path.cwd() or (path.exists() and not path.is_dir()):
-        raise InputError(f"{path}: allowed: a new folder")
-    for entry in sorted(path.iterdir()) if path.is_dir() else ():
-        if not any(fnmatch(entry.name, pattern) for pattern in contents):
-            raise InputError(
-                f"{path}: a folder that holds {entry.name}; allowed: a new folder, or one with "
-                f"nothing but {', '.join(contents)}, to be replaced"
-            )
-
-
-@contextmanager
-def replacing(path: PathLike, contents: Sequence[str] = ()) -> Iterator[Path]:
-    """Give a temporary path that takes the place of `path` when the block ends without error.
-
-    The block makes a file there, or with `contents`, as in `check_folder`, a folder.
-    """
-    path = Path(path)
-    if contents:
-        check_folder(path, contents)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        partial = Path(folder) / path.name
-        yield partial
-        if path.is_dir():  # a folder that is not empty cannot be renamed over
-            os.replace(path, Path(folder) / "before")
-        os.replace(partial, path)
-
-
-def save_npz(path: PathLike, **arrays: Any) -> None:
-    """Write named arrays; object arrays are refused, for they would be pickled."""
     checked = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in checked.items():
         if array.dtype.hasobject:
             raise InputError(f"{path}: array {name!r} holds Python objects; allowed: plain dtypes")
-    with replacing(path) as partial:
-        np.savez(partial, **checked)  # type: ignore[arg-type]
+    with new_file(path, ".npz", is_ours) as stream:
+        np.savez(stream, **checked)  # type: ignore[arg-type]
+        end = stream.tell()
+        with ZipFile(stream, "a") as archive:
+            archive.comment = mark_text(kind).encode()
+        seal(stream, end)
 
 
-def load_npz(path: PathLike, *required: str) -> dict[str, np.ndarray]:
+def load_npz(path: PathLike, *required: str, kind: str | None = None) -> dict[str, np.ndarray]:
     """Read every array of an npz file.
+
+    Parameters
+    ----------
+    path : path-like
+    *required : str
+        Arrays that it has to hold.
+    kind : str, optional
+        What geovq must have written it as. Otherwise it may be anybody's.
 
     Raises
     ------
     InputError
-        The file is absent, truncated or not an npz, holds pickled objects, or lacks an array
-        named in `required`.
+        The file is absent, truncated, damaged or not an npz, holds pickled objects, is of another
+        kind, or lacks an array.
     """
-    try:
-        with open(path, "rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(f"{path}: a single array; allowed: an .npz of named arrays")
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except InputError:
-        raise
-    except (ValueError, BadZipFile, EOFError, OSError) as error:
-        if "pickle" in str(error):
-            raise InputError(
-                f"{path}: holds pickled Python objects, which are never loaded; "
-                "allowed: arrays of numbers"
-            ) from None
-        raise InputError(f"{path}: not a whole .npz file ({error})") from None
+    _check_plain(path, InputError)
+    arrays = read_npz(path)
+    mark = file_mark(path)
+    if kind is not None and (mark is None or mark.kind != kind):
+        found = "no file of geovq's" if mark is None else f"geovq {mark.kind}"
+        raise InputError(f"{path}: {found}; allowed: geovq {kind}")
     for name in required:
         if name not in arrays:
             raise InputError(f"{path}: no array {name!r}; it holds {', '.join(sorted(arrays))}")
@@ -127,8 +112,9 @@ def load_npz(path: PathLike, *required: str) -> dict[str, np.ndarray]:
 
 def save_json(path: PathLike, tree: dict[str, Any]) -> None:
     """Write a tree of plain values; NaN and infinity are refused, for JSON has neither."""
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(tree, indent=2, allow_nan=False) + "\n")
+    text = json.dumps(tree, indent=2, allow_nan=False)
+    with new_file(path, ".json") as stream:
+        stream.write(f"{text}\n".encode())
 
 
 def load_json(path: PathLike) -> Any:
@@ -139,11 +125,10 @@ def load_json(path: PathLike) -> Any:
     InputError
         The file is absent or is not JSON.
     """
+    _check_plain(path, InputError)
     try:
-        return json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError) as error:
+        return json.loads(Path(path).read_bytes())
+    except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"{path}: not a JSON file ({error})") from None
 
 
@@ -153,16 +138,25 @@ def save_module(path: PathLike, module: nn.Module) -> None:
     Parameters
     ----------
     path : path-like
+        Ends in `.safetensors`. A file that is there is replaced if geovq wrote it.
     module : torch.nn.Module
         Must have an attribute `config`: the keyword arguments that rebuild it.
-    """
-    from safetensors.torch import save_file
 
-    architecture = {"class": type(module).__name__, "config": module.config}
-    weights = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-    with replacing(path) as partial:
-        # One key only: the order of several would be random.
-        save_file(weights, partial, {"architecture": json.dumps(architecture, sort_keys=True)})
+    Raises
+    ------
+    InputError
+        The path is no place for such a file.
+    WriteError
+        The system refused.
+    """
+    from safetensors.torch import save
+
+    # One key only: the order of several would be random.
+    text = mark_text("weights", **{"class": type(module).__name__, "config": module.config})
+    weights = {name: tensor.contiguous().cpu() for name, tensor in module.state_dict().items()}
+    with new_file(path, ".safetensors", is_ours) as stream:
+        stream.write(save(weights, {"architecture": text}))
+        seal(stream)
 
 
 def load_module(path: PathLike, cls: type[Module]) -> Module:
@@ -171,30 +165,54 @@ def load_module(path: PathLike, cls: type[Module]) -> Module:
     Raises
     ------
     WeightsFileError
-        The file is absent or truncated.
+        The file is absent, truncated, damaged, or not as geovq writes it.
     InputError
         It holds another class.
     """
-    from safetensors import SafetensorError, safe_open
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
+    _check_plain(path, WeightsFileError)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise WeightsFileError(f"{path}: no such weights file") from None
-    except (SafetensorError, OSError) as error:
+        mark = file_mark(path)
+        weights = load(Path(path).read_bytes())
+    except (SafetensorError, OSError, InputError) as error:
         raise WeightsFileError(f"{path}: not a whole weights file ({error})") from None
-    architecture = json.loads(metadata.get("architecture", "{}"))
-    if architecture.get("class") != cls.__name__:
-        found = architecture.get("class", "no architecture")
+    if mark is None:
+        raise WeightsFileError(f"{path}: no weights that geovq wrote")
+    if mark.said.get("class") != cls.__name__:
+        found = mark.said.get("class", "no architecture")
         raise InputError(f"{path}: holds {found}; allowed here: {cls.__name__}")
-    module = cls(**architecture["config"])
-    module.load_state_dict(weights)
+    config: Any = mark.said.get("config")
+    try:
+        # Sizes first, without memory: what is built then is no larger than the file.
+        inspect.signature(cls).bind(**config)
+        with torch.device("meta"):
+            shapes = {name: t.shape for name, t in cls(**config).state_dict().items()}
+        if shapes != {name: tensor.shape for name, tensor in weights.items()}:
+            raise ValueError("its tensors have other names or sizes")
+        module = cls(**config)
+        module.load_state_dict(weights)
+    except Exception as error:  # of whatever kind: nobody but geovq should have written it
+        raise WeightsFileError(f"{path}: not the weights of its {cls.__name__} ({error})") from None
     return module.eval()
 
 
 def save_figure(path: PathLike, figure: Figure) -> None:
     """Write a figure as PNG without the metadata that would change between versions."""
-    with replacing(path) as partial:
-        figure.savefig(partial, format="png", dpi=120, metadata={"Software": None})
+    with new_file(path, ".png") as stream:
+        figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
+
+
+def _check_plain(path: PathLike, error: type[InputError]) -> None:
+    """See that a file is there, and one that can be read to its end."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        what = "weights file" if error is WeightsFileError else "file"
+        raise error(f"{path}: no such {what}") from None
+    except (OSError, ValueError) as reason:
+        raise error(f"{path}: {getattr(reason, 'strerror', reason)}") from None
+    if not stat.S_ISREG(mode):
+        raise error(f"{path}: a folder, a pipe or a device; allowed: a file")

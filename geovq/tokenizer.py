@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geovq.models import CodeDecoder
+from geovq.errors import InputError
+from geovq.fingerprint import fingerprint
+from geovq.models import VAE, CodeDecoder
 from geovq.models.likelihood import Bernoulli, Likelihood
 from geovq.quantizer import GeodesicQuantizer
 from geovq.training import best_device, in_batches
 
-__all__ = ["Autoencoder", "PostHocTokenizer", "Tokenizer", "code_vectors"]
+__all__ = ["Autoencoder", "PostHocTokenizer", "Tokenizer", "check_codebook", "code_vectors"]
 
 
 class Tokenizer(Protocol):
@@ -76,6 +78,11 @@ class PostHocTokenizer:
         Fitted on the VAE's posterior means.
     code_decoder : CodeDecoder, optional
         Refined codes and decoder; the quantiser's codes and the VAE's decoder by default.
+
+    Raises
+    ------
+    InputError
+        The code decoder was made from another VAE or another codebook.
     """
 
     def __init__(
@@ -84,6 +91,17 @@ class PostHocTokenizer:
         quantizer: GeodesicQuantizer,
         code_decoder: CodeDecoder | None = None,
     ) -> None:
+        if code_decoder is not None and isinstance(vae, VAE):
+            made_from, origins = (
+                code_decoder.config["made_from"],
+                CodeDecoder.origins(vae, quantizer),
+            )
+            for what, mine, its in zip(("VAE", "codebook"), origins, made_from, strict=True):
+                if mine != its:
+                    raise InputError(
+                        f"code_decoder: made from the {what} {its}, not from this one, {mine}; "
+                        "allowed: parts of one model"
+                    )
         self.vae = vae
         self.quantizer = quantizer
         self.code_decoder = code_decoder
@@ -160,3 +178,24 @@ def code_vectors(tokenizer: Tokenizer) -> Tensor:
     """What each code adds to the latent, (Σ K_t, D) on the CPU, the first position's first."""
     positions = range(len(tokenizer.vocabulary))
     return torch.cat([tokenizer.vectors(position).cpu() for position in positions])
+
+
+def check_codebook(of: str, codebook: str, vectors: np.ndarray) -> None:
+    """Refuse a prior, or tokens, of other codes than these.
+
+    Parameters
+    ----------
+    of : str
+        What they are of, for the message.
+    codebook : str
+        The fingerprint that it carries; empty for one that knows nothing of its codes.
+    vectors : ndarray of shape (Σ K_t, D)
+        As `code_vectors` gives them.
+
+    Raises
+    ------
+    InputError
+        It was made for another codebook.
+    """
+    if codebook and codebook != (own := fingerprint([vectors])):
+        raise InputError(f"{of}: of another model, whose codebook is {codebook}; allowed: of {own}")

@@ -13,9 +13,12 @@ from geovq.errors import InputError, WeightsFileError
 from geovq.params import Params, load_params
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from geovq.models import Prior
     from geovq.tokenizer import Tokenizer
 
-__all__ = ["TOKENIZERS", "curves", "load_tokenizer", "run"]
+__all__ = ["TOKENIZERS", "curves", "load_prior", "load_tokenizer", "load_tokens", "run"]
 
 POSTHOC = ("geodesic", "euclidean")
 TOKENIZERS = (*POSTHOC, "vqvae")
@@ -59,6 +62,32 @@ def curves(name: str) -> Iterator[Callable[[int, dict[str, float]], None]]:
             live.make_summary()
 
         yield log
+
+
+def load_prior(name: str, tokenizer: Tokenizer) -> Prior:
+    """The prior of one of `TOKENIZERS`, which has to be of its codes."""
+    from geovq.models import Prior
+    from geovq.store import load_module
+    from geovq.tokenizer import check_codebook, code_vectors
+    from geovq.training import best_device
+
+    path = MODELS / f"ar_{name}.safetensors"
+    prior = load_module(path, Prior)
+    check_codebook(str(path), prior.config["codebook"], code_vectors(tokenizer).numpy())
+    return prior.to(best_device())
+
+
+def load_tokens(name: str, tokenizer: Tokenizer) -> dict[str, np.ndarray]:
+    """Tokens of every split of one of `TOKENIZERS`, which have to be of its codes."""
+    from geovq.fingerprint import fingerprint
+    from geovq.store import load_npz
+    from geovq.tokenizer import check_codebook, code_vectors
+
+    path = TOKENS / f"{name}.npz"
+    tokens = load_npz(path, "train", "validation", "test", "vectors", kind="tokens")
+    own = code_vectors(tokenizer).numpy()
+    check_codebook(str(path), fingerprint([tokens["vectors"]]), own)
+    return tokens
 
 
 def load_tokenizer(name: str) -> Tokenizer:

@@ -12,12 +12,13 @@ from geovq.data import Images
 from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
 from geovq.evaluation.distortion import bce
 from geovq.evaluation.examples import SHOWN, reconstructions, samples, spread
-from geovq.models import VAE, Classifier, Prior
+from geovq.models import VAE, Classifier
 from geovq.params import Params
 from geovq.report import NAMES, remarks
-from geovq.store import load_module, load_npz, replacing, save_figure, save_json
+from geovq.store import load_module, load_npz, save_figure, save_json
 from geovq.tokenizer import PostHocTokenizer, Tokenizer
 from geovq.training import as_pixels, best_device, in_batches
+from geovq.writing import new_file
 from stages.common import (
     CODES,
     CURVES,
@@ -28,8 +29,9 @@ from stages.common import (
     PICTURES,
     PLOTS,
     TOKENIZERS,
-    TOKENS,
+    load_prior,
     load_tokenizer,
+    load_tokens,
     run,
 )
 
@@ -49,11 +51,8 @@ def main(params: Params) -> None:
         None if labels is None else torch.from_numpy(labels),
     )
     tokenizers = {name: load_tokenizer(name) for name in TOKENIZERS}
-    priors = {
-        name: load_module(MODELS / f"ar_{name}.safetensors", Prior).to(device)
-        for name in TOKENIZERS
-    }
-    tokens = {name: load_npz(TOKENS / f"{name}.npz", "train", "test") for name in TOKENIZERS}
+    priors = {name: load_prior(name, tokenizers[name]) for name in TOKENIZERS}
+    tokens = {name: load_tokens(name, tokenizers[name]) for name in TOKENIZERS}
 
     scores = {
         "data": score_data(params.prepare.dataset, train, test, judge, vae.likelihood),
@@ -71,7 +70,7 @@ def main(params: Params) -> None:
             seed=params.seed,
         )
         if isinstance(tokenizer, PostHocTokenizer):
-            codes = load_npz(CODES / f"{name}.npz", "test")["test"]
+            codes = load_npz(CODES / f"{name}.npz", "test", kind="codes")["test"]
             unrefined = PostHocTokenizer(tokenizer.vae, tokenizer.quantizer)
             (logits,) = in_batches(unrefined.decode, torch.from_numpy(codes))
             scores[name]["bce_unrefined"] = bce(logits, test, unrefined.likelihood)
@@ -115,7 +114,7 @@ def draw_codes(
 def draw_map(
     codes: dict[str, Tensor], layouts: Mapping[str, str], labels: np.ndarray | None, seed: int
 ) -> None:
-    means = load_npz(LATENTS, "test_means")["test_means"][:MAPPED]
+    means = load_npz(LATENTS, "test_means", kind="latents")["test_means"][:MAPPED]
     colorings = {} if labels is None else {"class": labels[:MAPPED]}
     for name, tokens in codes.items():
         middle = (tokens.shape[1] + isqrt(tokens.shape[1])) // 2
@@ -135,9 +134,9 @@ def draw_curves() -> None:
             for curve in ("train", "validation")
         )
         table = tables[name] = np.column_stack([train, validation[:, 1]])
-        with replacing(PLOTS / "curves" / f"{name}.csv") as partial:
+        with new_file(PLOTS / "curves" / f"{name}.csv", ".csv") as stream:
             np.savetxt(
-                partial, table, "%.6g", delimiter=",", header="step,train,validation", comments=""
+                stream, table, "%.6g", delimiter=",", header="step,train,validation", comments=""
             )
     save_figure(PICTURES / "training_curves.png", figures.curves(figures.training_panels(tables)))
 

@@ -12,7 +12,7 @@ from stages.common import CODEBOOKS, CODES, IMAGES, LATENTS, METRICS, MODELS, PO
 
 
 def main(params: Params) -> None:
-    latents = load_npz(LATENTS)
+    latents = load_npz(LATENTS, kind="latents")
     vae = load_module(MODELS / "vae.safetensors", VAE).to(best_device())
     validation = as_pixels(Images.load(IMAGES).validation.images)
     scores = {}
@@ -35,7 +35,7 @@ def main(params: Params) -> None:
         logits = tokenizer.decode(tokens["validation"]).cpu()
         scores[clustering] = {"validation_bce": bce(logits, validation, tokenizer.likelihood)}
         quantizer.save(CODEBOOKS / f"{clustering}.npz")
-        save_npz(CODES / f"{clustering}.npz", vocabulary=quantizer.vocabulary, **tokens)
+        save_npz(CODES / f"{clustering}.npz", "codes", vocabulary=quantizer.vocabulary, **tokens)
         print(f"{clustering}: validation bce {scores[clustering]['validation_bce']:.2f} nats")
     save_json(METRICS / "geodesic_quantize.json", scores)
 

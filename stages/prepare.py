@@ -30,7 +30,7 @@ def main(params: Params) -> None:
         test_fraction=p.test_fraction,
         seed=params.seed,
     )
-    save_npz(IMAGES, **images.arrays())
+    save_npz(IMAGES, "images", **images.arrays())
     sizes = ", ".join(f"{len(split)} {name}" for name, split in vars(images).items())
     print(f"{p.dataset}: {sizes} images of {images.test.images.shape[1:]} pixels")
 

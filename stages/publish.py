@@ -17,7 +17,7 @@ from dvc.api import DVCFileSystem
 
 from geovq.params import Params
 from geovq.report import results_page, summary
-from geovq.store import replacing
+from geovq.writing import new_file
 from stages.common import METRICS, PICTURES, RESULTS, run
 
 
@@ -37,12 +37,13 @@ def main(params: Params) -> None:
         if subprocess.run(command).returncode:
             sys.exit(f"error: the run failed; {RESULTS / options.name} is as it was")
         keep(options.name)
-    with replacing(RESULTS.with_suffix(".md")) as partial:
-        partial.write_text(results_page(RESULTS))
+    with new_file(RESULTS.with_suffix(".md"), ".md") as stream:
+        stream.write(results_page(RESULTS).encode())
     readme = Path("README.md")
     block = re.compile(r"(<!-- results -->\n).*?(<!-- end of results -->)", re.DOTALL)
-    with replacing(readme) as partial:
-        partial.write_text(block.sub(rf"\1{summary(RESULTS)}\n\2", readme.read_text()))
+    text = block.sub(rf"\1{summary(RESULTS)}\n\2", readme.read_text())
+    with new_file(readme, ".md") as stream:
+        stream.write(text.encode())
 
 
 def keep(name: str) -> None:
@@ -50,8 +51,9 @@ def keep(name: str) -> None:
     files = DVCFileSystem(rev=name)
     wanted = ["params.yaml", f"{METRICS}/evaluate.json", *files.glob(f"{PICTURES}/*.png")]
     for path in wanted:
-        with replacing(RESULTS / name / path.rsplit("/", 1)[-1]) as partial:
-            files.get_file(path, str(partial))
+        kept = RESULTS / name / path.rsplit("/", 1)[-1]
+        with new_file(kept, kept.suffix) as stream, files.open(path, mode="rb") as found:
+            stream.write(found.read())
 
 
 if __name__ == "__main__":

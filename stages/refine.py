@@ -21,9 +21,9 @@ from stages.common import CODEBOOKS, CODES, IMAGES, LATENTS, METRICS, MODELS, PO
 def main(params: Params, name: str) -> None:
     if name not in POSTHOC:
         raise InputError(f"quantiser = {name!r}; allowed: {', '.join(POSTHOC)}")
-    images, latents = Images.load(IMAGES), load_npz(LATENTS)
+    images, latents = Images.load(IMAGES), load_npz(LATENTS, kind="latents")
     pixels = {split: as_pixels(part.images) for split, part in vars(images).items()}
-    codes = load_npz(CODES / f"{name}.npz", "vocabulary", *pixels)
+    codes = load_npz(CODES / f"{name}.npz", "vocabulary", *pixels, kind="codes")
     vocabulary = codes.pop("vocabulary")
     tokens = {split: torch.from_numpy(array) for split, array in codes.items()}
     vae = load_module(MODELS / "vae.safetensors", VAE)
@@ -48,7 +48,7 @@ def main(params: Params, name: str) -> None:
     found["search"] = bce(logits, pixels["validation"], model.likelihood)
     save_module(MODELS / f"decoder_{name}.safetensors", model)
     vectors = code_vectors(PostHocTokenizer(vae, quantizer, model)).numpy()
-    save_npz(TOKENS / f"{name}.npz", vocabulary=vocabulary, vectors=vectors, **tokens)
+    save_npz(TOKENS / f"{name}.npz", "tokens", vocabulary=vocabulary, vectors=vectors, **tokens)
     save_json(METRICS / f"refine_{name}.json", {f"validation_bce_{k}": v for k, v in found.items()})
     print(f"{name}: validation bce " + ", ".join(f"{k} {v:.2f}" for k, v in found.items()))
 

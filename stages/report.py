@@ -8,15 +8,16 @@ import torch
 from geovq import figures
 from geovq.data import Images
 from geovq.evaluation.examples import reconstructions, samples, spread
-from geovq.models import VAE, VQVAE, Prior
+from geovq.models import VAE, VQVAE
 from geovq.page import Codebook, Content, render
 from geovq.page.codebooks import Quantized, codebooks
 from geovq.page.explore import choose_pairs, decode_ways, token_by_token
 from geovq.params import Params
 from geovq.paths import PointGraph
 from geovq.quantizer import GeodesicQuantizer
-from geovq.store import load_module, load_npz, replacing
+from geovq.store import load_module, load_npz
 from geovq.training import as_pixels, best_device
+from geovq.writing import new_file
 from stages.common import (
     CODEBOOKS,
     IMAGES,
@@ -26,8 +27,9 @@ from stages.common import (
     PLOTS,
     POSTHOC,
     TOKENIZERS,
-    TOKENS,
+    load_prior,
     load_tokenizer,
+    load_tokens,
     run,
 )
 
@@ -36,15 +38,12 @@ def main(params: Params) -> None:
     device = best_device()
     images = Images.load(IMAGES)
     pixels = as_pixels(images.test.images)
-    latents = load_npz(LATENTS, "train_means", "test_means")
+    latents = load_npz(LATENTS, "train_means", "test_means", kind="latents")
     vae = load_module(MODELS / "vae.safetensors", VAE).to(device)
     vqvae = load_module(MODELS / "vqvae.safetensors", VQVAE).to(device)
     tokenizers = {name: load_tokenizer(name) for name in POSTHOC} | {"vqvae": vqvae}
-    priors = {
-        name: load_module(MODELS / f"ar_{name}.safetensors", Prior).to(device)
-        for name in TOKENIZERS
-    }
-    tokens = {name: load_npz(TOKENS / f"{name}.npz", "train", "test") for name in TOKENIZERS}
+    priors = {name: load_prior(name, tokenizers[name]) for name in TOKENIZERS}
+    tokens = {name: load_tokens(name, tokenizers[name]) for name in TOKENIZERS}
     test = {name: torch.from_numpy(splits["test"]) for name, splits in tokens.items()}
     shown = spread(len(pixels))
 
@@ -85,8 +84,8 @@ def main(params: Params) -> None:
         curves=figures.training_panels(curves()),
         neighbors=settings.neighbors,
     )
-    with replacing(PLOTS / "report.html") as partial:
-        partial.write_text(render(content), encoding="utf-8")
+    with new_file(PLOTS / "report.html", ".html") as stream:
+        stream.write(render(content).encode())
 
 
 def curves() -> dict[str, np.ndarray]:

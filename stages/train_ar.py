@@ -16,7 +16,8 @@ from stages.common import METRICS, MODELS, TOKENIZERS, TOKENS, curves, run
 def main(params: Params, name: str) -> None:
     if name not in TOKENIZERS:
         raise InputError(f"tokenizer = {name!r}; allowed: {', '.join(TOKENIZERS)}")
-    tokens = load_npz(TOKENS / f"{name}.npz", "vocabulary", "vectors", "train", "validation")
+    needed = "vocabulary", "vectors", "train", "validation"
+    tokens = load_npz(TOKENS / f"{name}.npz", *needed, kind="tokens")
     vocabulary = [int(codes) for codes in tokens["vocabulary"]]
     with curves(f"train_ar_{name}") as log:
         prior, best = train_prior(

@@ -21,7 +21,7 @@ def main(params: Params) -> None:
         posteriors[f"{name}_means"] = means.numpy()
         posteriors[f"{name}_log_variances"] = log_variances.numpy()
     save_module(MODELS / "vae.safetensors", vae)
-    save_npz(LATENTS, **posteriors)
+    save_npz(LATENTS, "latents", **posteriors)
     save_json(METRICS / "train_vae.json", {"validation_loss": best})
 
 

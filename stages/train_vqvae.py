@@ -26,7 +26,7 @@ def main(params: Params) -> None:
     (logits,) = in_batches(vqvae.decode, tokens["validation"])
     save_module(MODELS / "vqvae.safetensors", vqvae)
     vectors = code_vectors(vqvae).numpy()
-    save_npz(TOKENS / "vqvae.npz", vocabulary=vqvae.vocabulary, vectors=vectors, **tokens)
+    save_npz(TOKENS / "vqvae.npz", "tokens", vocabulary=vqvae.vocabulary, vectors=vectors, **tokens)
     best = bce(logits, pixels["validation"], vqvae.likelihood)
     save_json(METRICS / "train_vqvae.json", {"validation_bce": best})
 

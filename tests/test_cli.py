@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -49,8 +50,8 @@ def home(tmp_path_factory, images):
 @pytest.fixture
 def work(home, tmp_path, monkeypatch):
     """The same, to write into."""
-    for name in ("pictures", "model"):
-        (tmp_path / name).symlink_to(home / name)
+    (tmp_path / "pictures").symlink_to(home / "pictures")
+    shutil.copytree(home / "model", tmp_path / "model")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -58,7 +59,7 @@ def work(home, tmp_path, monkeypatch):
 def test_pictures_become_tokens_and_pictures_again(work, images):
     geovq("encode model pictures tokens.npz")
     with np.load("tokens.npz") as file:
-        assert set(file) == {"tokens", "vocabulary", "names"}
+        assert set(file) == {"tokens", "vocabulary", "names", "codebook"}
         assert (file["tokens"] == Codec.load("model").encode(images)).all()
         tokens = file["tokens"]
     geovq("decode model tokens.npz decoded")
@@ -155,7 +156,7 @@ def test_parts_are_left_out_and_any_parameter_can_be_set(work):
 
 
 def test_nothing_is_overwritten_unasked(work):
-    (work / "tokens.npz").touch()
+    geovq("encode model pictures tokens.npz")
     (work / "letters").mkdir()
     (work / "letters" / "a.txt").touch()
     geovq("sample model samples -n 2")
@@ -168,9 +169,42 @@ def test_nothing_is_overwritten_unasked(work):
         message = refused(command)
         assert message.endswith("is there already; --force replaces it")
     message = refused("sample model letters --force")
-    assert "letters: a folder that holds a.txt; allowed: a new folder" in message
+    assert "letters: a folder that holds a.txt and no mark of geovq; allowed: a new" in message
     geovq("sample model samples -n 3 --force")
-    assert len(list((work / "samples").iterdir())) == 3
+    assert len(list((work / "samples").glob("*.png"))) == 3
+    (work / "own.npz").touch()
+    assert "own.npz: a file that geovq did not write" in refused("encode model pictures own.npz")
+    refused("encode model pictures own.npz --force")
+    assert (work / "own.npz").read_bytes() == b""
+
+
+def test_pictures_of_ones_own_are_not_replaced(work):
+    (work / "holiday").mkdir()
+    (work / "holiday" / "a.png").write_bytes(b"sea")
+    for command in ("sample model holiday --force", "fit pictures holiday --force"):
+        assert "holiday: a folder that holds a.png and no mark" in refused(command)
+    assert [path.read_bytes() for path in (work / "holiday").iterdir()] == [b"sea"]
+
+
+def test_outputs_stay_apart_from_inputs(work):
+    geovq("encode model pictures tokens.npz")
+    for command in (
+        "fit pictures pictures --force",
+        "fit pictures pictures/model",
+        "encode model pictures pictures/tokens.npz",
+        "encode model tokens.npz tokens.npz --force",
+        "encode model pictures model/tokens.npz",
+        "decode model tokens.npz tokens.npz --force",
+        "decode model tokens.npz model/out",
+        "sample model model --force",
+    ):
+        assert "allowed: a place apart from it" in refused(command)
+
+
+def test_tokens_of_another_model_are_refused(work):
+    geovq(f"fit pictures other {SMALL} --seed 1")
+    geovq("encode other pictures tokens.npz")
+    assert "tokens.npz: of another model, whose codebook" in refused("decode model tokens.npz new")
 
 
 def test_what_fails_leaves_nothing(work):
@@ -198,9 +232,9 @@ def test_what_fails_leaves_nothing(work):
         ("fit absent new", "absent: no such file"),
         ("fit pictures/digit000.png new", "digit000.png: allowed: a folder of pictures, or an"),
         ("fit tokens.npz new", "tokens.npz: holds tokens, vocabulary; allowed: either images, or"),
-        ("encode absent pictures new.npz", "absent/info.json: no such file"),
-        ("encode model pictures new.txt", "new.txt: allowed: an .npz file"),
-        ("decode model pictures new", "pictures: not a whole .npz file"),
+        ("encode absent pictures new.npz", "absent: no such folder; allowed: a model that geovq"),
+        ("encode model pictures new.txt", "new.txt: allowed: a file name that ends in .npz"),
+        ("decode model pictures new", "pictures: a folder, a pipe or a device; allowed: a file"),
         ("decode model tokens.npz new", "tokens.npz: vocabulary [4, 4]; this model's is [8, 8]"),
         ("sample model new.png", "new.png: allowed: a folder, or an .npz file"),
         ("sample model new -n 0", "count = 0; allowed: at least 1"),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from torch import nn
 from geovq import Codec, GeodesicQuantizer
 from geovq.errors import InputError
 from geovq.evaluation.distortion import bce
-from geovq.model_files import FILES
-from geovq.store import save_npz
+from geovq.tokenizer import PostHocTokenizer
 
+FILES = {
+    *("vae.safetensors", "codebook.npz", "decoder.safetensors", "prior.safetensors"),
+    *("info.json", "geovq.json"),
+}
 SMALL = {"codes": 8, "tokens": 2, "steps": 20, "latent_dim": 4, "train_vae": {"hidden": [16]}}
 
 
@@ -85,7 +89,7 @@ def test_samples_repeat_with_their_seed(codec):
 def test_a_codec_survives_its_folder_without_pickle(codec, digits, tmp_path):
     for _ in range(2):  # the second time over the first
         codec.save(tmp_path / "model")
-    assert {path.name for path in (tmp_path / "model").iterdir()} == set(FILES)
+    assert {path.name for path in (tmp_path / "model").iterdir()} == FILES
     for path in (tmp_path / "model").glob("*.npz"):
         with np.load(path, allow_pickle=False) as arrays:
             assert all(arrays[name] is not None for name in arrays.files)
@@ -151,7 +155,7 @@ def test_parts_can_be_left_out(digits, tmp_path):
     codec = Codec.fit(digits, **SMALL, refine=None, train_ar=None)
     codec.save(tmp_path / "model")
     files = {path.name for path in (tmp_path / "model").iterdir()}
-    assert files == {"vae.safetensors", "codebook.npz", "info.json"}
+    assert files == {"vae.safetensors", "codebook.npz", "info.json", "geovq.json"}
     again = Codec.load(tmp_path / "model")
     tokens = again.encode(digits)
     assert (tokens == codec.encode(digits)).all()
@@ -261,18 +265,57 @@ def test_bad_input_is_named(codec, call, message):
 
 
 def test_a_folder_that_is_no_model_is_named(codec, tmp_path):
-    with pytest.raises(InputError, match=r"info\.json: no such file"):
-        Codec.load(tmp_path)
-    (tmp_path / "info.json").write_text("[]")
-    with pytest.raises(InputError, match=r"info\.json: not of a model"):
+    with pytest.raises(InputError, match=r"absent: no such folder; allowed: a model"):
+        Codec.load(tmp_path / "absent")
+    with pytest.raises(InputError, match=r"its mark, geovq\.json, is absent or damaged"):
         Codec.load(tmp_path)
     codec.save(tmp_path)
     (tmp_path / "prior.safetensors").unlink()
-    with pytest.raises(InputError, match=r"prior\.safetensors: no such weights file$"):
-        Codec.load(tmp_path)
-    save_npz(tmp_path / "codebook.npz", a=1)
-    with pytest.raises(InputError, match=r"codebook\.npz: no array 'parameters'"):
+    with pytest.raises(
+        InputError, match=r"prior\.safetensors: No such file .*; it belongs to this"
+    ):
         Codec.load(tmp_path)
     (tmp_path / "letter.txt").touch()
     with pytest.raises(InputError, match=r"a folder that holds letter\.txt"):
         codec.save(tmp_path)
+
+
+def test_a_flipped_byte_in_any_file_of_a_model_is_noticed(codec, tmp_path, rng):
+    codec.save(tmp_path / "model")
+    for path in (tmp_path / "model").iterdir():
+        content = path.read_bytes()
+        for at in {0, 7, 8, len(content) - 1, *rng.integers(0, len(content), 30).tolist()}:
+            changed = bytearray(content)
+            changed[at] ^= 1 << int(rng.integers(8))
+            path.write_bytes(changed)
+            with pytest.raises(InputError, match=path.name):
+                Codec.load(tmp_path / "model")
+        path.write_bytes(content)
+    Codec.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("file", sorted(FILES - {"info.json", "geovq.json"}))
+def test_parts_of_another_model_are_refused_by_name(codec, digits, tmp_path, file):
+    other = Codec.fit(digits, **SMALL, seed=1)
+    codec.save(tmp_path / "one")
+    other.save(tmp_path / "two")
+    shutil.copy(tmp_path / "two" / file, tmp_path / "one" / file)
+    with pytest.raises(InputError, match=f"{file}: not the file that this model was written with"):
+        Codec.load(tmp_path / "one")
+
+
+def test_parts_that_were_made_for_another_are_refused(codec, digits):
+    other = Codec.fit(digits, **SMALL, seed=1)
+    mine, its = codec.tokenizer, other.tokenizer
+    for vae, quantizer, what in (
+        (its.vae, mine.quantizer, "VAE"),
+        (mine.vae, its.quantizer, "codebook"),
+    ):
+        with pytest.raises(InputError, match=f"code_decoder: made from the {what}"):
+            PostHocTokenizer(vae, quantizer, mine.code_decoder)
+    with pytest.raises(InputError, match="prior: of another model, whose codebook is"):
+        Codec(codec.quantizer, mine, other.prior, codec.info)
+    assert codec.fingerprint != other.fingerprint
+    codec.check_codebook("tokens", codec.fingerprint)
+    with pytest.raises(InputError, match="tokens: of another model"):
+        codec.check_codebook("tokens", other.fingerprint)

@@ -169,7 +169,7 @@ def test_bad_arrays_are_named(tmp_path, arrays, named):
 
 def test_splits_survive_the_file(tmp_path):
     images = load_images("digits")
-    save_npz(tmp_path / "images.npz", **images.arrays())
+    save_npz(tmp_path / "images.npz", "images", **images.arrays())
     again = Images.load(tmp_path / "images.npz")
     for before, after in zip(vars(images).values(), vars(again).values(), strict=True):
         assert (before.images == after.images).all()

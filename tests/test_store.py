@@ -4,11 +4,9 @@ import pytest
 from geovq.errors import InputError
 from geovq.models import VAE, Classifier
 from geovq.store import (
-    check_folder,
     load_json,
     load_module,
     load_npz,
-    replacing,
     save_json,
     save_module,
     save_npz,
@@ -18,58 +16,11 @@ from geovq.store import (
 def test_npz_round_trip_has_stable_bytes(tmp_path, rng):
     arrays = {"a": rng.random((3, 4)), "text": np.array("words")}
     for name in ("one.npz", "two.npz"):
-        save_npz(tmp_path / name, **arrays)
+        save_npz(tmp_path / name, "test", **arrays)
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
     loaded = load_npz(tmp_path / "one.npz", "a")
     assert (loaded["a"] == arrays["a"]).all()
     assert str(loaded["text"]) == "words"
-
-
-def test_nothing_is_half_written(tmp_path):
-    path = tmp_path / "deep" / "file.txt"
-    with replacing(path) as partial:
-        partial.write_text("first")
-        assert not path.exists()
-
-    def fail():
-        with replacing(path) as partial:
-            partial.write_text("second")
-            raise RuntimeError("interrupted")
-
-    with pytest.raises(RuntimeError, match="interrupted"):
-        fail()
-    assert path.read_text() == "first"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_folder_takes_the_place_of_another_when_it_is_whole(tmp_path):
-    path = tmp_path / "model"
-    for name in ("first.txt", "second.txt"):
-        with replacing(path, ["*.txt"]) as partial:
-            partial.mkdir()
-            (partial / name).write_text(name)
-    assert [file.name for file in path.iterdir()] == ["second.txt"]
-
-    def fail():
-        with replacing(path, ["*.txt"]) as partial:
-            partial.mkdir()
-            raise RuntimeError("interrupted")
-
-    with pytest.raises(RuntimeError, match="interrupted"):
-        fail()
-    assert {file.name for file in tmp_path.rglob("*")} == {"model", "second.txt"}
-
-
-def test_no_folder_is_replaced_that_holds_anything_else(tmp_path, monkeypatch):
-    (tmp_path / "thesis.tex").touch()
-    with pytest.raises(InputError, match=r"a folder that holds thesis\.tex; allowed: a new folder"):
-        check_folder(tmp_path, ["*.txt", "*.png"])
-    with pytest.raises(InputError, match=r"thesis\.tex: allowed: a new folder"):
-        check_folder(tmp_path / "thesis.tex", ["*"])
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="allowed: a new folder"):
-        check_folder(".", ["*"])
-    check_folder(tmp_path / "new", [])
 
 
 def test_json_that_is_none_is_named(tmp_path):
@@ -94,7 +45,7 @@ def test_a_failed_save_keeps_what_was_there(tmp_path):
 def test_pickles_are_neither_written_nor_read(tmp_path):
     path = tmp_path / "objects.npz"
     with pytest.raises(InputError, match="Python objects"):
-        save_npz(path, a=np.array([{}]))
+        save_npz(path, "test", a=np.array([{}]))
     np.savez(path, a=np.array([{}]))
     with pytest.raises(InputError, match=r"objects\.npz: holds pickled"):
         load_npz(path)
@@ -104,24 +55,26 @@ def test_broken_npz_files_are_named(tmp_path, rng):
     path = tmp_path / "broken.npz"
     with pytest.raises(InputError, match=r"broken\.npz: no such file"):
         load_npz(path)
-    save_npz(path, a=rng.random(1000))
+    save_npz(path, "test", a=rng.random(1000))
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(InputError, match=r"broken\.npz: not a whole"):
         load_npz(path)
     np.save(tmp_path / "single.npy", rng.random(3))
     with pytest.raises(InputError, match=r"single\.npy: a single array"):
         load_npz(tmp_path / "single.npy")
-    save_npz(path, a=rng.random(3))
+    path.unlink()
+    save_npz(path, "test", a=rng.random(3))
     with pytest.raises(InputError, match="no array 'b'; it holds a"):
         load_npz(path, "b")
 
 
 def test_weights_rebuild_their_module_with_stable_bytes(tmp_path, images):
     vae = VAE((8, 12), latent_dim=3, hidden=[7])
-    for name in ("one", "two"):
-        save_module(tmp_path / name, vae)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    again = load_module(tmp_path / "one", VAE)
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    for path in (one, two):
+        save_module(path, vae)
+    assert one.read_bytes() == two.read_bytes()
+    again = load_module(one, VAE)
     assert not again.training
     assert (again.encode(images)[0] == vae.encode(images)[0]).all()
 

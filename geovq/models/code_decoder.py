@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geovq.errors import InputError
+from geovq.fingerprint import fingerprint, fingerprint_of
 from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import decoder
 from geovq.models.vae import VAE
@@ -46,6 +47,8 @@ class CodeDecoder(nn.Module):
     again : bool
         Whether images are decoded by a decoder that was tuned again, to the tokens of the search:
         `again`, while the search still sees `decoder`.
+    made_from : sequence of str
+        Fingerprints of the VAE and of the codebooks that it began as.
 
     Attributes
     ----------
@@ -71,6 +74,7 @@ class CodeDecoder(nn.Module):
         grid: bool = False,
         likelihood: str = "bernoulli",
         again: bool = False,
+        made_from: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
@@ -85,6 +89,7 @@ class CodeDecoder(nn.Module):
             "grid": grid,
             "likelihood": likelihood,
             "again": again,
+            "made_from": list(made_from),
         }
         self.candidates, self.rate_weight = candidates, rate_weight
         self.vocabulary, self.grid = tuple(vocabulary), grid
@@ -104,13 +109,21 @@ class CodeDecoder(nn.Module):
         `search` are `candidates`, `sweeps` and `rate_weight`.
         """
         grid = quantizer.layout == "grid"
-        made = cls(**vae.config, vocabulary=quantizer.vocabulary, grid=grid, **search)
+        origins = cls.origins(vae, quantizer)
+        made = cls(
+            **vae.config, vocabulary=quantizer.vocabulary, grid=grid, made_from=origins, **search
+        )
         made.decoder.load_state_dict(vae.decoder.state_dict())
         made.likelihood.load_state_dict(vae.likelihood.state_dict())
         made.scale.copy_(torch.from_numpy(quantizer.scale_))
         for own, vectors in zip(made.codebooks, quantizer.codebooks(), strict=not grid):
             own.data.copy_(torch.from_numpy(vectors[:, : own.shape[1]]))
         return made
+
+    @staticmethod
+    def origins(vae: VAE, quantizer: GeodesicQuantizer) -> list[str]:
+        """What `made_from` is when made of these."""
+        return [fingerprint_of(vae), fingerprint(quantizer.codebooks())]
 
     def part_ways(self) -> nn.Module:
         """Give decoding a decoder of its own, as the present one is; the search keeps that."""

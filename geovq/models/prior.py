@@ -41,6 +41,8 @@ class Prior(nn.Module):
         The longest sequence the position embedding holds; at least T.
     latent_dim : int
         D of the code vectors, which only cell `mlp` has.
+    codebook : str
+        Fingerprint of the code vectors of its tokens.
 
     Attributes
     ----------
@@ -59,6 +61,7 @@ class Prior(nn.Module):
         context: int = 32,
         layers: int = 1,
         latent_dim: int = 0,
+        codebook: str = "",
     ) -> None:
         super().__init__()
         if cell == "mlp" and latent_dim < 1:
@@ -73,6 +76,7 @@ class Prior(nn.Module):
             "context": context,
             "layers": layers,
             "latent_dim": latent_dim,
+            "codebook": codebook,
         }
         self.vocabulary = tuple(vocabulary)
         symbols = sum(vocabulary)
@@ -90,12 +94,14 @@ class Prior(nn.Module):
             self.network = network(embed_dim, hidden_dim, layers, batch_first=True)
         self.head = nn.Linear(embed_dim if cell == "transformer" else hidden_dim, symbols)
         self.register_buffer("vectors", torch.zeros(symbols + 1, latent_dim), persistent=seen)
-        sizes = torch.tensor(self.vocabulary)
+        # Their device is said, for they have values even where the weights are but shapes.
+        sizes = torch.tensor(self.vocabulary, device="cpu")
         self.offsets: Tensor
         self.foreign: Tensor
         self.register_buffer("offsets", sizes.cumsum(0) - sizes, persistent=False)
-        owner = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
-        foreign = owner[None, :] != torch.arange(len(sizes))[:, None]  # (T, symbols)
+        places = torch.arange(len(sizes), device="cpu")
+        owner = torch.repeat_interleave(places, sizes)
+        foreign = owner[None, :] != places[:, None]  # (T, symbols)
         self.register_buffer("foreign", foreign, persistent=False)
 
     def see(self, vectors: Tensor) -> None:
