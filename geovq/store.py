@@ -99,8 +99,8 @@ def load_npz(path: PathLike, *required: str, kind: str | None = None) -> dict[st
         kind, or lacks an array.
     """
     _check_plain(path, InputError)
-    arrays = read_npz(path)
     mark = file_mark(path)
+    arrays = read_npz(path)
     if kind is not None and (mark is None or mark.kind != kind):
         found = "no file of geovq's" if mark is None else f"geovq {mark.kind}"
         raise InputError(f"{path}: {found}; allowed: geovq {kind}")
@@ -188,10 +188,13 @@ def load_module(path: PathLike, cls: type[Module]) -> Module:
     try:
         # Sizes first, without memory: what is built then is no larger than the file.
         inspect.signature(cls).bind(**config)
+        _check_sizes(config, os.path.getsize(path))
         with torch.device("meta"):
             shapes = {name: t.shape for name, t in cls(**config).state_dict().items()}
         if shapes != {name: tensor.shape for name, tensor in weights.items()}:
             raise ValueError("its tensors have other names or sizes")
+        if not all(tensor.isfinite().all() for tensor in weights.values()):
+            raise ValueError("some are NaN or infinite")
         module = cls(**config)
         module.load_state_dict(weights)
     except Exception as error:  # of whatever kind: nobody but geovq should have written it
@@ -203,6 +206,17 @@ def save_figure(path: PathLike, figure: Figure) -> None:
     """Write a figure as PNG without the metadata that would change between versions."""
     with new_file(path, ".png") as stream:
         figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
+
+
+def _check_sizes(config: Any, most: int) -> None:
+    """Refuse sizes that the weights in a file of `most` bytes cannot have."""
+    if isinstance(config, dict):
+        config = [size for name, size in config.items() if name != "candidates"]  # no size
+    for part in config:
+        if isinstance(part, list):
+            _check_sizes(part, most)
+        elif isinstance(part, int) and abs(part) > most:
+            raise ValueError(f"a size of {part}")
 
 
 def _check_plain(path: PathLike, error: type[InputError]) -> None:
