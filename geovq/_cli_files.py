@@ -16,7 +16,7 @@ from geovq.writing import check_apart, check_file, check_folder
 if TYPE_CHECKING:
     from geovq.codec import Codec
 
-__all__ = ["check_output", "check_target", "read", "setting", "table", "write"]
+__all__ = ["check_output", "check_target", "read", "read_tokens", "setting", "table", "write"]
 
 
 def check_target(
@@ -69,6 +69,35 @@ def read(path: Path) -> dict[str, np.ndarray]:
             f"{path}: holds {', '.join(arrays)}; allowed: either images, or means and log_variances"
         )
     return arrays
+
+
+def read_tokens(path: Path) -> tuple[np.ndarray, list[int], dict[str, np.ndarray]]:
+    """Tokens (N, T), the number of codes at each position, and whatever else a file holds."""
+    arrays = load_npz(path, "tokens", "vocabulary")
+    tokens, vocabulary = arrays.pop("tokens"), arrays.pop("vocabulary")
+    for name, array, axes in (("tokens", tokens, 2), ("vocabulary", vocabulary, 1)):
+        if array.ndim != axes or array.dtype.kind not in "iu" or not array.size:
+            raise InputError(
+                f"{path}: {name} of shape {array.shape}, {array.dtype}; allowed: "
+                f"{'(N, T)' if axes == 2 else '(T,)'} integers"
+            )
+    if len(vocabulary) != tokens.shape[1] or vocabulary.min() < 1:
+        raise InputError(
+            f"{path}: vocabulary {vocabulary.tolist()}; allowed: the number of codes at each of "
+            f"{tokens.shape[1]} positions"
+        )
+    low, high = tokens.min(0), tokens.max(0)
+    if (low < 0).any() or (high >= vocabulary).any():
+        raise InputError(
+            f"{path}: tokens from {low.tolist()} to {high.tolist()}; allowed: from 0 to below the "
+            f"vocabulary, {vocabulary.tolist()}"
+        )
+    names = arrays.get("names")
+    if names is not None and (names.dtype.kind != "U" or names.shape != tokens.shape[:1]):
+        raise InputError(
+            f"{path}: names of shape {names.shape}, {names.dtype}; allowed: ({len(tokens)},) text"
+        )
+    return tokens, vocabulary.tolist(), arrays
 
 
 def write(path: Path, codec: Codec, tokens: np.ndarray, names: np.ndarray | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from geovq.training import as_pixels, best_device, in_batches
 from geovq.writing import new_folder
 
 __all__ = ["Codec"]
+
+MOST_SAMPLES = 10_000_000  # drawn at once
 
 
 class Codec:
@@ -157,10 +160,14 @@ class Codec:
         """
         if self.prior is None:
             raise InputError("train_ar = None: this model has no prior, and samples need one")
-        if count < 1:
-            raise InputError(f"count = {count}; allowed: at least 1")
-        if not temperature > 0:
-            raise InputError(f"temperature = {temperature}; allowed: above 0")
+        for name, value, least, most in (
+            ("count", count, 1, MOST_SAMPLES),
+            ("seed", seed, 0, 2**64 - 1),
+        ):
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise InputError(f"{name} = {value!r}; allowed: an integer, {least} to {most}")
+        if not 0 < temperature < math.inf:
+            raise InputError(f"temperature = {temperature}; allowed: above 0, finite")
         generator = torch.Generator(best_device()).manual_seed(seed)
         drawn = self.prior.sample(count, temperature=temperature, generator=generator)
         return drawn.cpu().numpy()
