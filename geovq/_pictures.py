@@ -21,6 +21,7 @@ __all__ = ["pixels", "stored_size"]
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+MANY, DENSEST = 4_000_000, 2000  # pixels in all, and a byte: a blank A4 page as PNG has 1,225
 DEEP = re.compile(r";16[BLN]")  # in how Pillow decodes 16 bits a channel, of which it keeps 8
 
 
@@ -51,14 +52,20 @@ def _opened(path: Path) -> Iterator[ImageFile]:
 
 
 def stored_size(path: Path) -> tuple[int, int]:
-    """Width and height as they are stored, before any turn, of a picture that can be used.
+    """Width and height as they are stored, before any turn, of a picture that can be read.
 
     Raises
     ------
     InputError
-        The file is no picture, is animated, has transparency or more than 8 bits a channel.
+        The file is no picture, claims more pixels than there can be in it, has several frames,
+        transparency, or more than 8 bits a channel.
     """
     with _opened(path) as picture:
+        (width, height), size = picture.size, path.stat().st_size
+        if width * height > max(MANY, DENSEST * size):
+            raise InputError(
+                f"{path}: {width} × {height} pixels in {size} bytes; allowed: {DENSEST} a byte"
+            )
         if getattr(picture, "is_animated", False) and picture.format != "MPO":  # a photograph
             raise InputError(f"{path}: a picture of several frames; allowed: one")
         if picture.mode not in MODES:
@@ -71,7 +78,7 @@ def stored_size(path: Path) -> tuple[int, int]:
             raise InputError(f"{path}: a picture with a transparent colour; allowed: without")
         if picture.format == "PNG":  # its checksums, which decoding does not compare
             picture.verify()
-        return picture.size
+        return width, height
 
 
 def pixels(path: Path) -> np.ndarray:

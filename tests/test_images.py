@@ -1,3 +1,4 @@
+import io
 import os
 import re
 import struct
@@ -273,12 +274,28 @@ def written(data, folder, images):
 rows = zlib.compress(bytes(9 * 13))
 bomb = partial(written, png(ihdr(60_000, 60_000), (b"IDAT", rows)))
 large = partial(written, png(ihdr(10_000, 10_000), (b"IDAT", rows)))
+thin = partial(written, png(ihdr(24, 2_000_000), (b"IDAT", rows)))
 deep_colour = partial(written, png(ihdr(12, 9, 16, 2), (b"IDAT", zlib.compress(bytes(9 * 73)))))
 four_bits = png(ihdr(12, 9, 4), (b"tRNS", b"\0\7"), (b"IDAT", zlib.compress(bytes(9 * 7))))
 key = partial(written, four_bits)
 short = partial(written, png(ihdr(12, 9), (b"IDAT", zlib.compress(bytes(9 * 12)))))
 no_end = partial(written, png(ihdr(12, 9), (b"IDAT", rows))[:-12])
 no_rows = partial(written, png(ihdr(12, 9)))
+
+
+def blown_up(kind, folder, images):
+    """A size in the header that the rest of the file cannot fill: such took seconds and memory."""
+    stream = io.BytesIO()
+    Image.fromarray(images[0]).save(stream, kind)
+    data = bytearray(stream.getvalue())
+    if kind == "BMP":
+        data[18:26] = struct.pack("<2I", 2_000_000, 24)
+    if kind == "WEBP":
+        data[26:30] = struct.pack("<2H", 9000, 9000)
+    if kind == "TIFF":
+        first = data.index(struct.pack("<HHII", 256, 4, 1, 12))
+        data[first : first + 12] = struct.pack("<HHII", 256, 4, 1, 6_000_000)
+    (folder / "b.png").write_bytes(data)
 
 
 def changed(folder, images):
@@ -327,6 +344,10 @@ def no_picture(folder, images):
         (no_picture, "b.png: not a whole picture (nothing in it begins a PNG, JPEG, "),
         (bomb, "b.png: more pixels than can be meant; allowed: 89,478,485"),
         (large, "b.png: more pixels than can be meant; allowed: 89,478,485"),
+        (thin, "b.png: 24 × 2000000 pixels in 69 bytes; allowed: 2000 a byte"),
+        (partial(blown_up, "BMP"), "b.png: 2000000 × 24 pixels in "),
+        (partial(blown_up, "WEBP"), "b.png: 9000 × 9000 pixels in "),
+        (partial(blown_up, "TIFF"), "b.png: 6000000 × 9 pixels in "),
         (deep_colour, "b.png: 16 bits a channel; allowed: 8-bit grey or colour"),
         (key, "b.png: a picture with a transparent colour; allowed: without"),
         (short, "b.png: not a whole picture (image file is truncated"),
