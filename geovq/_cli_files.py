@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,16 +58,31 @@ def check_output(path: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Read `images` and `names` of a folder, or the `images` or `means` of an .npz file."""
+    """Read `images` and `names` of a folder, or the `images` or `means` of an .npz file.
+
+    Other arrays of the file are passed over, and told, but for labels.
+    """
     if path.is_dir():
-        images, names = load_folder(path)
-        return {"images": images, "names": np.array(names)}
+        images, files = load_folder(path)
+        return {"images": images, "names": np.array(files)}
     if path.exists() and path.suffix != ".npz":
         raise InputError(f"{path}: allowed: a folder of pictures, or an .npz file")
     arrays = load_npz(path)
     if ("images" in arrays) == ("means" in arrays):
         raise InputError(
             f"{path}: holds {', '.join(arrays)}; allowed: either images, or means and log_variances"
+        )
+    known = ("images",) if "images" in arrays else ("means", "log_variances")
+    unknown = arrays.keys() - {*known, "names", "labels"}
+    if unknown:
+        warnings.warn(
+            f"{path}: passed over {', '.join(sorted(unknown))}; read: {' and '.join(known)}",
+            stacklevel=2,
+        )
+    names, rows = arrays.get("names"), arrays[known[0]].shape[:1]
+    if names is not None and (names.shape != rows or names.dtype.kind != "U"):
+        raise InputError(
+            f"{path}: names of shape {names.shape}, {names.dtype}; allowed: {rows} text"
         )
     return arrays
 
@@ -127,7 +143,7 @@ def setting(text: str) -> tuple[str, Any]:
     try:
         if key and equals:
             return key, YAML(typ="safe").load(value)
-    except YAMLError:
+    except (YAMLError, ValueError, RecursionError):  # a date of no calendar, a thousand brackets
         pass
     raise InputError(f"--set {text}: allowed: KEY=VALUE, the value in YAML")
 

@@ -129,9 +129,10 @@ def fit(
 ) -> None:
     """Fit a model to INPUT and write it to the folder MODEL.
 
-    INPUT is a folder of pictures of one size (PNG or JPEG), or an .npz file: with `images`
-    (N, H, W), or (N, H, W, 3) in colour, uint8 or floats in [0, 1]; or with `means` (N, D) and, if
-    there are any, `log_variances` (N, D) of a VAE of yours, and then no VAE is trained.
+    INPUT is a folder of pictures of one size (PNG, JPEG, BMP, TIFF, WebP, GIF), or an .npz file:
+    with `images` (N, H, W), or (N, H, W, 3) in colour, uint8 or floats in [0, 1]; or with `means`
+    (N, D) and, if there are any, `log_variances` (N, D) of a VAE of yours, and then no VAE is
+    trained.
 
     -S takes any other parameter of training, as docs/parameters.md explains them.
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from geovq.data import as_8_bit, as_colour
+from geovq.arrays import as_8_bit, as_colour, as_latents
 from geovq.errors import InputError
 from geovq.fingerprint import fingerprint
 from geovq.fitting import fit_images, fit_latents, ready
@@ -92,7 +92,7 @@ class Codec:
         absent = [] if vae is None else ["train_vae"]
         if vae is not None and not isinstance(vae, VAE):
             absent.append("refine")
-        return cls(*fit_images(as_8_bit(np.asarray(images)), vae, settings(options, absent)))
+        return cls(*fit_images(as_8_bit(images), vae, settings(options, absent)))
 
     @classmethod
     def fit_latents(
@@ -116,7 +116,7 @@ class Codec:
         if log_variances is None:
             options = {"metric": "euclidean"} | options
         chosen = settings(options, absent=["train_vae", "refine"])
-        points, spread = _latents(means, log_variances)
+        points, spread = as_latents(means, log_variances)
         return cls(*fit_latents(points, spread, chosen))
 
     def encode(self, images: ArrayLike, *, progress: bool = False) -> np.ndarray:
@@ -124,7 +124,7 @@ class Codec:
 
         A model of colour images takes grey ones too, as three equal channels.
         """
-        tokenizer, pixels = self._for_images(), as_8_bit(np.asarray(images))
+        tokenizer, pixels = self._for_images(), as_8_bit(images, fitting=False)
         size = self.info["image_size"]
         if [*pixels.shape[1:], 3] == size:
             pixels = as_colour(pixels)
@@ -147,7 +147,7 @@ class Codec:
     ) -> np.ndarray:
         """Latents (N, D) → tokens (N, T), int64, by the quantiser alone."""
         decode = None if self.tokenizer is None else self.tokenizer.decode_means
-        return self.quantizer.encode(*_latents(means, log_variances), decode)
+        return self.quantizer.encode(*as_latents(means, log_variances, fitting=False), decode)
 
     def decode_latents(self, tokens: ArrayLike) -> np.ndarray:
         """Tokens (N, T) → latents (N, D), by the quantiser alone."""
@@ -266,18 +266,3 @@ class Codec:
                     f"allowed: [0, {codes - 1}]"
                 )
         return found.astype(np.int64)
-
-
-def _latents(
-    means: ArrayLike, log_variances: ArrayLike | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Both as float64, one beside the other."""
-    points = np.asarray(means, np.float64)
-    spread = None if log_variances is None else np.asarray(log_variances, np.float64)
-    for name, array in (("means", points), ("log_variances", spread)):
-        if array is not None and (array.ndim != 2 or array.shape != points.shape):
-            raise InputError(
-                f"{name} of shape {array.shape}; allowed: (N, D), the same for means and "
-                "log_variances"
-            )
-    return points, spread

@@ -8,13 +8,12 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zipfile import ZipFile
 
 import numpy as np
 
+from geovq._reading import open_regular
 from geovq.errors import InputError, WeightsFileError
 from geovq.marks import file_mark, mark_text, seal
 from geovq.npz import read_npz
@@ -98,7 +97,7 @@ def load_npz(path: PathLike, *required: str, kind: str | None = None) -> dict[st
         The file is absent, truncated, damaged or not an npz, holds pickled objects, is of another
         kind, or lacks an array.
     """
-    _check_plain(path, InputError)
+    open_regular(path, ".npz file").close()
     mark = file_mark(path)
     arrays = read_npz(path)
     if kind is not None and (mark is None or mark.kind != kind):
@@ -125,10 +124,11 @@ def load_json(path: PathLike) -> Any:
     InputError
         The file is absent or is not JSON.
     """
-    _check_plain(path, InputError)
+    with open_regular(path, "JSON file") as stream:
+        content = stream.read()
     try:
-        return json.loads(Path(path).read_bytes())
-    except (ValueError, OSError, RecursionError) as error:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a JSON file ({error})") from None
 
 
@@ -173,11 +173,14 @@ def load_module(path: PathLike, cls: type[Module]) -> Module:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    _check_plain(path, WeightsFileError)
     try:
+        with open_regular(path, "weights file") as stream:
+            content = stream.read()
         mark = file_mark(path)
-        weights = load(Path(path).read_bytes())
-    except (SafetensorError, OSError, InputError) as error:
+        weights = load(content)
+    except InputError as error:
+        raise WeightsFileError(str(error)) from None
+    except (SafetensorError, OSError) as error:
         raise WeightsFileError(f"{path}: not a whole weights file ({error})") from None
     if mark is None:
         raise WeightsFileError(f"{path}: no weights that geovq wrote")
@@ -217,16 +220,3 @@ def _check_sizes(config: Any, most: int) -> None:
             _check_sizes(part, most)
         elif isinstance(part, int) and abs(part) > most:
             raise ValueError(f"a size of {part}")
-
-
-def _check_plain(path: PathLike, error: type[InputError]) -> None:
-    """See that a file is there, and one that can be read to its end."""
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        what = "weights file" if error is WeightsFileError else "file"
-        raise error(f"{path}: no such {what}") from None
-    except (OSError, ValueError) as reason:
-        raise error(f"{path}: {getattr(reason, 'strerror', reason)}") from None
-    if not stat.S_ISREG(mode):
-        raise error(f"{path}: a folder, a pipe or a device; allowed: a file")

@@ -149,8 +149,7 @@ def test_weights_of_nan_are_refused(tmp_path):
 
 def rewritten(path, kind, **changes):
     """An npz file of geovq's with some arrays changed, or left out, and a hash that fits again."""
-    arrays = {name: array for name, array in load_npz(path).items()}
-    arrays |= changes
+    arrays = load_npz(path) | changes
     save_npz(path, kind, **{name: array for name, array in arrays.items() if array is not None})
 
 
