@@ -101,7 +101,7 @@ def check_folder(path: PathLike, kind: str) -> Path:
         return target
     if not stat.S_ISDIR(mode):
         raise InputError(f"{target}: {_kind(mode)}; allowed: {allowed}")
-    if Path.cwd().is_relative_to(target.resolve()):
+    if Path.cwd().is_relative_to(os.path.realpath(target)):
         raise InputError(f"{target}: the working directory is in it; allowed: {allowed}")
     entries = sorted(entry.name for entry in target.iterdir())
     if not entries:
@@ -130,9 +130,9 @@ def check_apart(output: PathLike, *inputs: PathLike) -> None:
     InputError
         It does.
     """
-    written = Path(output).resolve()
+    written = Path(os.path.realpath(output))
     for path in inputs:
-        read = Path(path).resolve()
+        read = Path(os.path.realpath(path))
         if written.is_relative_to(read) or read.is_relative_to(written):
             where = (
                 "the same as" if written == read else "in" if read in written.parents else "over"
