@@ -7,9 +7,12 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from geovq.errors import InputError
 
-__all__ = ["free_memory", "gigabytes", "one_line", "open_regular"]
+__all__ = ["free_memory", "gigabytes", "one_line", "open_regular", "plain"]
 
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -50,6 +53,25 @@ def open_regular(path: str | os.PathLike[str], what: str) -> BinaryIO:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{os.fspath(path)!r}: no name of a file ({error})") from None
+
+
+def plain(value: ArrayLike, name: str) -> np.ndarray:
+    """What is handed in as an array, nothing lost on the way.
+
+    Raises
+    ------
+    InputError
+        It is no array, or values are masked.
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise InputError(
+            f"{name}: {np.ma.getmaskarray(value).sum()} values are masked; allowed: none: fill "
+            "them, or leave their rows out"
+        )
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{name}: {one_line(error)}; allowed: an array of numbers") from None
 
 
 def free_memory() -> int:

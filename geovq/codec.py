@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from geovq.arrays import as_8_bit, as_colour, as_latents
+from geovq.arrays import as_latents
 from geovq.errors import InputError
 from geovq.fingerprint import fingerprint
 from geovq.fitting import fit_images, fit_latents, ready
 from geovq.model_files import CODEBOOK, DECODER, INFO, KIND, PRIOR, WEIGHTS, load_info
 from geovq.models import VAE, CodeDecoder, Prior
+from geovq.pixels import as_8_bit, as_colour
 from geovq.quantizer import GeodesicQuantizer
 from geovq.settings import settings
 from geovq.store import load_module, save_json, save_module

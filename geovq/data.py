@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from geovq.arrays import as_8_bit, as_colour, as_labels
+from geovq.arrays import as_labels
 from geovq.errors import InputError
 from geovq.idx import SETS, load_set
+from geovq.pixels import as_8_bit
 from geovq.store import load_npz
 
-__all__ = ["Images", "Split", "as_8_bit", "as_colour", "held_out", "load_images"]
+__all__ = ["Images", "Split", "held_out", "load_images"]
 
 SIDE = 28
 PATCH, STRIDE = 32, 8  # of photographs, in pixels
@@ -101,7 +102,7 @@ def load_images(
     root : path-like
         torchvision's root folder; files that are absent are downloaded into it, over https only.
     file : path-like, optional
-        For `npz`: arrays `images` as `geovq.arrays.as_8_bit` takes them, and optionally `labels`
+        For `npz`: arrays `images` as `geovq.pixels.as_8_bit` takes them, and optionally `labels`
         (N,), integers or text, renumbered from 0. Floats are rounded to 8 bits.
     validation_fraction, test_fraction : float
         Of the images outside the test set, and of all images.

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from geovq._pictures import pixels, stored_size
 from geovq._reading import free_memory, gigabytes
-from geovq.data import as_colour
 from geovq.errors import InputError
+from geovq.pixels import as_colour
 from geovq.writing import new_folder
 
 __all__ = ["KIND", "SUFFIXES", "load_folder", "save_folder"]

@@ -9,8 +9,9 @@ from scipy import sparse
 
 from geovq import Codec
 from geovq._cli_files import read, setting
-from geovq.arrays import as_8_bit, as_labels, as_latents, as_points
+from geovq.arrays import as_labels, as_latents, as_points
 from geovq.errors import InputError
+from geovq.pixels import as_8_bit
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ grey = array(20, 9, 12)
         (array(20, 108), "flattened? images.reshape(-1, H, W); one picture? images[None]"),
         (array(64, 64), "one picture? images[None]"),
         (array(20, 16, 3), "one picture? images[None]"),
-        (array(28, 28, 112), "the last axis seems to be N: np.moveaxis(images, -1, 0)"),
+        (array(8, 9, 576), "the last axis must be N: np.moveaxis(images, -1, 0)"),
         (array(0, 9, 12), "(0, 9, 12), uint8; allowed: grey (N, H, W)"),
         (array(20, 7, 12), "with H and W at least 8"),
         (array(20, 2, 9, 12, 3), "allowed: grey (N, H, W) or colour (N, H, W, 3)"),
@@ -111,9 +112,14 @@ def test_dark_images_are_told(high):
         as_8_bit(array(20, 9, 12, high=high) / 255)
 
 
+def test_images_that_may_be_turned_about_are_told():
+    with pytest.warns(UserWarning, match=r"read as \(N, H, W\); if the last axis is N"):
+        as_8_bit(array(28, 28, 112))
+
+
 def test_few_images_that_are_encoded_may_be_dark_or_wide():
     assert (as_8_bit(np.zeros((1, 9, 12), np.uint8), fitting=False) == 0).all()
-    assert as_8_bit(array(2, 9, 200), fitting=False).shape == (2, 9, 200)
+    assert as_8_bit(array(2, 9, 999), fitting=False).shape == (2, 9, 999)
     with pytest.warns(UserWarning, match="no value above 1 of 255"):
         as_8_bit(array(1, 9, 12, high=1), fitting=False)
 
