@@ -234,7 +234,7 @@ def test_what_fails_leaves_nothing(work):
         ("fit tokens.npz new", "tokens.npz: holds tokens, vocabulary; allowed: either images, or"),
         ("encode absent pictures new.npz", "absent: no such folder; allowed: a model that geovq"),
         ("encode model pictures new.txt", "new.txt: allowed: a file name that ends in .npz"),
-        ("decode model pictures new", "pictures: a folder, a pipe or a device; allowed: a file"),
+        ("decode model pictures new", "pictures: not a whole .npz file (it is a folder)"),
         ("decode model tokens.npz new", "tokens.npz: vocabulary [4, 4]; this model's is [8, 8]"),
         ("sample model new.png", "new.png: allowed: a folder, or an .npz file"),
         ("sample model new -n 0", "count = 0; allowed: an integer, 1 to 10000000"),
