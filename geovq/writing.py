@@ -114,12 +114,10 @@ def check_folder(path: PathLike, kind: str) -> Path:
         )
     if mark.kind != kind:
         raise InputError(f"{target}: a geovq {mark.kind}; allowed: {allowed}")
-    for name in entries:
-        if name not in (MARK_FILE, *mark.files):
-            raise InputError(
-                f"{target}: a folder that holds {name}, which geovq did not write; "
-                f"allowed: {allowed}"
-            )
+    for name in sorted(set(entries) - {MARK_FILE, *mark.files}):
+        raise InputError(
+            f"{target}: a folder that holds {name}, which geovq did not write; allowed: {allowed}"
+        )
     return target
 
 
