@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geovq._yaml import YAMLTextError, from_yaml
 from geovq.errors import InputError
 from geovq.images import SUFFIXES, load_folder, save_folder
+from geovq.settings import settings
 from geovq.store import check_folder, load_npz, save_npz
 
 if TYPE_CHECKING:
     from geovq.codec import Codec
 
-__all__ = ["check_output", "check_target", "read", "setting", "table", "write"]
+__all__ = ["check_options", "check_output", "check_target", "read", "setting", "table", "write"]
 
 
 def check_target(path: Path, force: bool, contents: Sequence[str] = ()) -> None:
@@ -81,15 +84,29 @@ def write(path: Path, codec: Codec, tokens: np.ndarray, names: np.ndarray | None
 
 def setting(text: str) -> tuple[str, Any]:
     """Take `KEY=VALUE` apart; the value is YAML, as in params.yaml."""
-    from ruamel.yaml import YAML, YAMLError
-
     key, equals, value = text.partition("=")
     try:
         if key and equals:
-            return key, YAML(typ="safe").load(value)
-    except YAMLError:
+            return key, from_yaml(value)
+    except YAMLTextError:
         pass
-    raise InputError(f"--set {text}: allowed: KEY=VALUE, the value in YAML")
+    raise InputError(f"--set {shorten(text, 80)}: allowed: KEY=VALUE, the value in YAML")
+
+
+def check_options(options: Mapping[str, Any], source: Path) -> None:
+    """Name a mistake in options of a fit before `source`, which may be large, is read.
+
+    They have to suit images; or latents, unless the source is a folder.
+    """
+    try:
+        settings(options)
+    except InputError as error:
+        if source.is_dir():
+            raise
+        try:
+            settings(options, absent=["train_vae", "refine"])
+        except InputError:
+            raise error from None
 
 
 def table(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -139,15 +139,16 @@ def fit(
     Example: three tokens of 16 codes, 12 bits an image
       geovq fit digits model --codes 16 --tokens 3 -S train_ar.cell=lstm
     """
-    from geovq._cli_files import check_target, read, setting
+    from geovq._cli_files import check_options, check_target, read, setting
     from geovq.model_files import FILES
 
-    check_target(model, force, FILES)
-    arrays = read(source)
     chosen = {name: value for name, value in options.items() if value is not None}
     chosen |= dict(setting(change) for change in changes)
     chosen |= {} if refine else {"refine": None}
     chosen |= {} if prior else {"train_ar": None}
+    check_options(chosen, source)
+    check_target(model, force, FILES)
+    arrays = read(source)
     from geovq.codec import Codec  # late, for it takes long
 
     if "images" in arrays:

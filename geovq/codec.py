@@ -85,7 +85,8 @@ class Codec:
         absent = [] if vae is None else ["train_vae"]
         if vae is not None and not isinstance(vae, VAE):
             absent.append("refine")
-        return cls(*fit_images(as_8_bit(np.asarray(images)), vae, settings(options, absent)))
+        chosen = settings(options, absent)
+        return cls(*fit_images(as_8_bit(np.asarray(images)), vae, chosen))
 
     @classmethod
     def fit_latents(

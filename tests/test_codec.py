@@ -251,7 +251,7 @@ def test_latents_without_variances_are_measured_as_they_are(latents):
         (lambda c: c.encode_latents(np.zeros((2, 3)), np.zeros((2, 3))), r"allowed: \(N, 4\)"),
         (lambda c: c.encode_latents(np.zeros((2, 4)), np.zeros((2, 3))), "log_variances of shape"),
         (lambda c: Codec.fit_latents(np.zeros(5)), r"means of shape \(5,\); allowed: \(N, D\)"),
-        (lambda c: Codec.fit(np.zeros((9, 8, 8)), codes=1), "codes = 1: Input should be"),
+        (lambda c: Codec.fit(np.zeros((9, 8, 8)), codes=1), "codes = 1; allowed: an integer"),
         (lambda c: Codec.fit(np.zeros((9, 8, 8)), vae=Linear(), refine={"candidates": 1}), "refi"),
     ],
 )
