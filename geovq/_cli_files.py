@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geovq._yaml import YAMLTextError, from_yaml
-from geovq.errors import InputError
+from geovq.checkpoints import checked_folder, discard
+from geovq.errors import InputError, TrainingError
 from geovq.images import SUFFIXES, load_folder, save_folder
 from geovq.settings import settings
 from geovq.store import check_folder, load_npz, save_npz
@@ -18,7 +20,16 @@ from geovq.store import check_folder, load_npz, save_npz
 if TYPE_CHECKING:
     from geovq.codec import Codec
 
-__all__ = ["check_options", "check_output", "check_target", "read", "setting", "table", "write"]
+__all__ = [
+    "check_options",
+    "check_output",
+    "check_target",
+    "read",
+    "setting",
+    "table",
+    "unfinished",
+    "write",
+]
 
 
 def check_target(path: Path, force: bool, contents: Sequence[str] = ()) -> None:
@@ -107,6 +118,24 @@ def check_options(options: Mapping[str, Any], source: Path) -> None:
             settings(options, absent=["train_vae", "refine"])
         except InputError:
             raise error from None
+
+
+@contextmanager
+def unfinished(model: Path) -> Iterator[Path]:
+    """Give a folder beside a model for its checkpoints.
+
+    It stays when the block is interrupted, or the training diverges; input that will not do leaves
+    nothing.
+    """
+    folder = checked_folder(model.with_name(f".{model.name[:50]}.unfinished"))
+    try:
+        yield folder
+    except TrainingError:
+        raise
+    except InputError:
+        discard(folder)
+        raise
+    discard(folder)
 
 
 def table(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

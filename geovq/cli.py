@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
 
+from geovq._signals import exit_on_signals
 from geovq._threads import sleep_when_idle
 from geovq.errors import InputError
 from geovq.params import GeodesicQuantize, Section, TrainAR, TrainVAE
@@ -33,6 +34,7 @@ class Main(click.Group):
         """Run the command that was typed, and exit."""
         sleep_when_idle()
         warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
+        restore = exit_on_signals()
         try:
             super().main(*args, **options | {"standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as help_instead:
@@ -45,7 +47,9 @@ class Main(click.Group):
         except OSError as error:
             _fail(str(error), 1)
         except click.Abort:
-            _fail("interrupted", 1)
+            _fail("interrupted", 130)
+        finally:
+            restore()
         sys.exit(0)
 
 
@@ -135,11 +139,14 @@ def fit(
 
     -S takes any other parameter of training, as docs/parameters.md explains them.
 
+    What training has come to is kept in the folder .MODEL.unfinished, beside MODEL, until MODEL is
+    written: after an interruption the same command goes on from there.
+
     \b
     Example: three tokens of 16 codes, 12 bits an image
       geovq fit digits model --codes 16 --tokens 3 -S train_ar.cell=lstm
     """
-    from geovq._cli_files import check_options, check_target, read, setting
+    from geovq._cli_files import check_options, check_target, read, setting, unfinished
     from geovq.model_files import FILES
 
     chosen = {name: value for name, value in options.items() if value is not None}
@@ -151,11 +158,13 @@ def fit(
     arrays = read(source)
     from geovq.codec import Codec  # late, for it takes long
 
-    if "images" in arrays:
-        codec = Codec.fit(arrays["images"], **chosen)
-    else:
-        codec = Codec.fit_latents(arrays["means"], arrays.get("log_variances"), **chosen)
-    codec.save(model)
+    with unfinished(model) as checkpoints:
+        chosen |= {"checkpoints": checkpoints}
+        if "images" in arrays:
+            codec = Codec.fit(arrays["images"], **chosen)
+        else:
+            codec = Codec.fit_latents(arrays["means"], arrays.get("log_variances"), **chosen)
+        codec.save(model)
     show(codec.info)
 
 

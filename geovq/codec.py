@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from geovq.checkpoints import checked_folder
 from geovq.data import as_8_bit, as_colour
 from geovq.errors import InputError
 from geovq.fitting import fit_images, fit_latents, ready
@@ -62,7 +63,14 @@ class Codec:
         self.info = info
 
     @classmethod
-    def fit(cls, images: ArrayLike, *, vae: Autoencoder | None = None, **options: Any) -> Codec:
+    def fit(
+        cls,
+        images: ArrayLike,
+        *,
+        vae: Autoencoder | None = None,
+        checkpoints: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> Codec:
         """Train a VAE, quantise its latents, refine the codes, and train the prior of the tokens.
 
         A tenth of the images is held out: it stops the training and gives the figures in `info`.
@@ -74,23 +82,40 @@ class Codec:
         vae : Autoencoder, optional
             A VAE of your own, trained already. A module is moved to the best device and set to
             evaluation. Only a `geovq.models.VAE` has its codes refined.
+        checkpoints : path-like, optional
+            Folder, new or of an earlier call, for what training has come to: after an interruption
+            the same call goes on from there, with the same result. It stays until you delete it.
         **options
             As in `geovq.settings.settings`: `codes=16`, say, or `train_ar=None`.
 
         Raises
         ------
         InputError
-            The images, an option, or what the VAE gives are not as said here.
+            The images, an option, or what the VAE gives are not as said here; or the folder is not
+            one of checkpoints.
+        TrainingError
+            A loss became infinite, or no number.
+
+        Warns
+        -----
+        TrainingWarning
+            A training came to little; the message says what to change.
         """
         absent = [] if vae is None else ["train_vae"]
         if vae is not None and not isinstance(vae, VAE):
             absent.append("refine")
         chosen = settings(options, absent)
-        return cls(*fit_images(as_8_bit(np.asarray(images)), vae, chosen))
+        pixels = as_8_bit(np.asarray(images))
+        return cls(*fit_images(pixels, vae, chosen, _folder(checkpoints)))
 
     @classmethod
     def fit_latents(
-        cls, means: ArrayLike, log_variances: ArrayLike | None = None, **options: Any
+        cls,
+        means: ArrayLike,
+        log_variances: ArrayLike | None = None,
+        *,
+        checkpoints: str | os.PathLike[str] | None = None,
+        **options: Any,
     ) -> Codec:
         """Quantise latents and train the prior of their tokens; no image is needed.
 
@@ -99,19 +124,26 @@ class Codec:
         means : array-like of shape (N, D)
         log_variances : array-like of shape (N, D), optional
             Without them the metric is `euclidean` unless told otherwise.
-        **options
+        checkpoints, **options
             As in `fit`.
 
         Raises
         ------
         InputError
             The latents or an option are not as said here.
+        TrainingError
+            As in `fit`.
+
+        Warns
+        -----
+        TrainingWarning
+            As in `fit`.
         """
         if log_variances is None:
             options = {"metric": "euclidean"} | options
         chosen = settings(options, absent=["train_vae", "refine"])
         points, spread = _latents(means, log_variances)
-        return cls(*fit_latents(points, spread, chosen))
+        return cls(*fit_latents(points, spread, chosen, _folder(checkpoints)))
 
     def encode(self, images: ArrayLike, *, progress: bool = False) -> np.ndarray:
         """Images of the shape fitted on, uint8 or float in [0, 1] → tokens (N, T), int64.
@@ -235,6 +267,10 @@ class Codec:
                     f"allowed: [0, {codes - 1}]"
                 )
         return found.astype(np.int64)
+
+
+def _folder(checkpoints: str | os.PathLike[str] | None) -> Path | None:
+    return None if checkpoints is None else checked_folder(Path(checkpoints))
 
 
 def _latents(

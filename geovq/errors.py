@@ -1,10 +1,18 @@
-"""The exceptions geovq raises for input it cannot use."""
+"""The exceptions geovq raises for input it cannot use, and its warnings of poor training."""
 
-__all__ = ["InputError", "WeightsFileError"]
+__all__ = ["InputError", "TrainingError", "TrainingWarning", "WeightsFileError"]
 
 
 class InputError(ValueError):
     """Bad input: the message names the parameter or file, its value, and what is allowed."""
+
+
+class TrainingError(InputError):
+    """A training that came to no numbers: the message names the parameter to change."""
+
+
+class TrainingWarning(UserWarning):
+    """A training that ended, but poorly: the message names the parameter to change."""
 
 
 class WeightsFileError(InputError):

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geovq.checkpoints import checked_folder
 from geovq.errors import InputError, WeightsFileError
 from geovq.params import Params, load_params
 
 if TYPE_CHECKING:
     from geovq.tokenizer import Tokenizer
 
-__all__ = ["TOKENIZERS", "curves", "load_tokenizer", "run"]
+__all__ = ["TOKENIZERS", "checkpoints", "curves", "load_tokenizer", "run"]
 
 POSTHOC = ("geodesic", "euclidean")
 TOKENIZERS = (*POSTHOC, "vqvae")
@@ -27,6 +28,7 @@ CODEBOOKS = Path("data/codebooks")
 CODES = Path("data/codes")
 TOKENS = Path("data/tokens")
 CURVES = Path("data/curves")
+CHECKPOINTS = Path(".geovq/checkpoints")
 METRICS = Path("metrics")
 PLOTS = Path("plots")
 PICTURES = PLOTS / "images"
@@ -59,6 +61,11 @@ def curves(name: str) -> Iterator[Callable[[int, dict[str, float]], None]]:
             live.make_summary()
 
         yield log
+
+
+def checkpoints(name: str) -> Path:
+    """Folder for what a stage's training has come to; the stage discards it with its last line."""
+    return checked_folder(CHECKPOINTS / name)
 
 
 def load_tokenizer(name: str) -> Tokenizer:

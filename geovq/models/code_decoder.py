@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from geovq.errors import InputError
 from geovq.models.likelihood import likelihood_of
-from geovq.models.networks import decoder
+from geovq.models.networks import decoder, initial_weights
 from geovq.models.vae import VAE
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class CodeDecoder(nn.Module):
         `search` are `candidates`, `sweeps` and `rate_weight`.
         """
         grid = quantizer.layout == "grid"
-        made = cls(**vae.config, vocabulary=quantizer.vocabulary, grid=grid, **search)
+        with initial_weights():  # which are replaced
+            made = cls(**vae.config, vocabulary=quantizer.vocabulary, grid=grid, **search)
         made.decoder.load_state_dict(vae.decoder.state_dict())
         made.likelihood.load_state_dict(vae.likelihood.state_dict())
         made.scale.copy_(torch.from_numpy(quantizer.scale_))
