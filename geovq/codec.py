@@ -24,6 +24,8 @@ from geovq.training import as_pixels, best_device, in_batches
 
 __all__ = ["Codec"]
 
+MOST_SAMPLES = 10_000_000
+
 
 class Codec:
     """Images or latents ↔ tokens, and new tokens from a prior.
@@ -183,13 +185,20 @@ class Codec:
         """Draw tokens (count, T), int64, from the prior; `decode` makes images of them.
 
         Below temperature 1 the likely tokens gain.
+
+        Raises
+        ------
+        InputError
+            There is no prior, or an argument is out of range.
         """
         if self.prior is None:
             raise InputError("train_ar = None: this model has no prior, and samples need one")
-        if count < 1:
-            raise InputError(f"count = {count}; allowed: at least 1")
-        if not temperature > 0:
-            raise InputError(f"temperature = {temperature}; allowed: above 0")
+        if not 1 <= count <= MOST_SAMPLES:
+            raise InputError(f"count = {count}; allowed: at least 1, at most {MOST_SAMPLES:,}")
+        if not 0.001 <= temperature <= 100:
+            raise InputError(f"temperature = {temperature}; allowed: 0.001 to 100")
+        if not 0 <= seed < 2**32:
+            raise InputError(f"seed = {seed}; allowed: 0 to {2**32 - 1:,}")
         generator = torch.Generator(best_device()).manual_seed(seed)
         drawn = self.prior.sample(count, temperature=temperature, generator=generator)
         return drawn.cpu().numpy()

@@ -214,7 +214,7 @@ def test_what_fails_leaves_nothing(work):
         ("decode model tokens.npz new", "tokens.npz: vocabulary [4, 4]; this model's is [8, 8]"),
         ("sample model new.png", "new.png: allowed: a folder, or an .npz file"),
         ("sample model new -n 0", "count = 0; allowed: at least 1"),
-        ("sample model new --temperature 0", "temperature = 0.0; allowed: above 0"),
+        ("sample model new --temperature 0", "temperature = 0.0; allowed: 0.001 to 100"),
         ("info absent.npz", "absent.npz: no such file"),
         ("mend model", "No such command 'mend'"),
     ],
