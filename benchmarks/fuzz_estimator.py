@@ -82,7 +82,9 @@ def draw(number: int) -> Case:
         options |= {"smoothing": int(random.integers(1, 4)), "whiten": bool(random.integers(2))}
     points = _points(random, n, features, kind)
     scale = 10.0 ** random.integers(-30, 31) if random.random() < 0.5 else 1.0
-    unseen = points[random.integers(n, size=8)] + random.normal(0, points.std() + 0.1, (8, features))
+    unseen = points[random.integers(n, size=8)] + random.normal(
+        0, points.std() + 0.1, (8, features)
+    )
     kind_of_float = np.float32 if random.random() < 0.25 else np.float64
     if kind_of_float is np.float32:
         scale = scale**0.5
@@ -271,7 +273,9 @@ def check_unseen(case: Case, kmeans: GeodesicKMeans) -> None:
 def check_scale(case: Case, kmeans: GeodesicKMeans) -> None:
     """A power of two changes no label."""
     for factor in (2.0**-40, 2.0**30):
-        scaled = GeodesicKMeans(**case.options).fit(case.points * factor, sample_weight=case.weights)
+        scaled = GeodesicKMeans(**case.options).fit(
+            case.points * factor, sample_weight=case.weights
+        )
         case.expect(scaled.labels_ == kmeans.labels_, f"labels of {factor} times the points")
 
 
@@ -335,7 +339,9 @@ def main() -> None:
     counts = dict.fromkeys(("crash", "hang", "wrong", "refused"), 0)
     stop = options.first + options.executions
     for start in range(options.first, stop, options.batch):
-        for number, faults in batch(start, min(start + options.batch, stop), options.seconds).items():
+        for number, faults in batch(
+            start, min(start + options.batch, stop), options.seconds
+        ).items():
             for what in {fault.split(":")[0] for fault in faults}:
                 counts[what] += 1
             if faults:
