@@ -24,7 +24,6 @@ from geovq.models import VAE, CodeDecoder
 from geovq.params import Refine, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
 from geovq.quantizer import GeodesicQuantizer
 from geovq.recipes import (
-from geovq.writing import PARTIAL
     choose_tokens,
     refine,
     train_classifier,
@@ -32,6 +31,7 @@ from geovq.writing import PARTIAL
     train_vae,
     train_vqvae,
 )
+from geovq.writing import PARTIAL
 
 ROOT = Path(__file__).parents[1]
 BUDGET = {"batch_size": 16, "max_steps": 14, "evaluate_every": 4, "patience": 8}
