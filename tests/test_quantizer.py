@@ -156,6 +156,10 @@ def test_of_equal_votes_the_nearer_wins():
     assert level.encode(np.array([[0.4], [2.6]])).tolist() == [0, 1]
 
 
+def test_more_votes_win_however_far_away():
+    assert majority(np.array([[1] * 4 + [0] * 5, [0] * 4 + [1] * 5]), 2).tolist() == [0, 1]
+
+
 def test_many_votes_are_counted_piece_by_piece(rng, monkeypatch):
     votes = rng.integers(4, size=(50, 7))
     whole = majority(votes, 4)
