@@ -1,5 +1,12 @@
-"""`python -m geovq` is the command `geovq`."""
+"""The command `geovq`, also as `python -m geovq`."""
 
-from geovq.cli import main
+import sys
 
-main()
+from geovq._process import interrupted_while_importing
+
+sys.excepthook = interrupted_while_importing
+
+from geovq.cli import main  # noqa: E402  (what is to be hooked)
+
+if __name__ == "__main__":
+    main()

@@ -29,7 +29,7 @@ __all__ = [
 LARGEST = 1e300  # magnitude of a coordinate; differences and sums of larger ones may overflow
 UNUSUAL = 1e9  # times farther out than half of all rows: heavy tails do not reach this
 HOPELESS = 1e18  # times: float64, of 16 digits, no longer sees anything else
-NOISE = 1e-12  # spans and distances below this may be rounding of 0
+NOISE = 1e-9  # spans and distances below this may be what rounding left of 0
 NOT_NUMBERS: tuple[type, ...] = (str, bytes, bool, np.bool_, complex, np.complexfloating)
 NOT_NUMBERS += (np.datetime64, np.timedelta64, datetime.date, datetime.time, datetime.timedelta)
 
@@ -140,7 +140,7 @@ def check_spread(name: str, points: np.ndarray) -> None:
     ------
     InputError
         A number above 1e300; a row 1e18 times farther out than half of all rows; a column that
-        spans 1e18 times less than another (and more than 1e-12).
+        spans 1e18 times less than another (and more than 1e-9).
 
     Warns
     -----
@@ -155,7 +155,9 @@ def check_spread(name: str, points: np.ndarray) -> None:
         gaps = np.abs(points[start : start + CHUNK] - middle)
         distances[start : start + CHUNK] = gaps.max(1)
         spans = np.maximum(spans, gaps.max(0))
-    usual = max(float(np.median(distances)), NOISE)
+    # Copies say nothing of how far apart points are, nor does what rounding leaves between them.
+    apart = distances[distances > 0]
+    usual = max(float(np.median(apart)) if len(apart) else 0, NOISE, 1e-7 * largest(middle))
     far = np.flatnonzero(distances > UNUSUAL * usual)
     if len(far):
         said = (

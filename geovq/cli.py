@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
 
+from geovq._process import INTERRUPTED, fail, in_one_line
 from geovq._threads import sleep_when_idle
 from geovq.errors import InputError
 from geovq.params import GeodesicQuantize, Section, TrainAR, TrainVAE
@@ -27,31 +27,22 @@ PATH = click.Path(path_type=Path)
 
 
 class Main(click.Group):
-    """Errors as one line; exit status 2 for what was typed or read, 1 for anything else."""
+    """Errors as one line; status 2 for what was typed or read, others as `in_one_line` says."""
 
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Run the command that was typed, and exit."""
         sleep_when_idle()
-        warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
-        try:
-            super().main(*args, **options | {"standalone_mode": False})
-        except click.exceptions.NoArgsIsHelpError as help_instead:
-            help_instead.show()
-            sys.exit(2)
-        except click.ClickException as error:
-            _fail(error.format_message(), 2)
-        except InputError as error:
-            _fail(str(error), 2)
-        except OSError as error:
-            _fail(str(error), 1)
-        except click.Abort:
-            _fail("interrupted", 1)
+        with in_one_line(bad_input=2):
+            try:
+                super().main(*args, **options | {"standalone_mode": False})
+            except click.exceptions.NoArgsIsHelpError as help_instead:
+                help_instead.show()
+                sys.exit(2)
+            except click.ClickException as error:
+                fail(error.format_message(), 2)
+            except click.Abort:
+                fail("interrupted", INTERRUPTED)
         sys.exit(0)
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    click.echo(f"error: {message}", err=True)
-    sys.exit(status)
 
 
 @click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"]})

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from geovq._scales import exponent, scaled
+from geovq._scales import exponent, largest, scaled
 from geovq.errors import InputError
 from geovq.geometry import Geometry
 from geovq.lengths import measured, raised
@@ -156,8 +156,9 @@ def _whitened(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.nda
     center = after.mean(0)
     variances, axes = np.linalg.eigh((after - center).T @ (after - center) / len(after))
     kept = variances > 1e-9 * variances.max()
-    kept[-1] = True  # the largest, even where all points have become one
-    whiten = axes[:, kept] / np.sqrt(np.maximum(variances[kept], np.finfo(float).tiny))
+    kept[-1] = True  # the largest, even where all points have become one:
+    rounding = (1e-12 * largest(before - center)) ** 2
+    whiten = axes[:, kept] / np.sqrt(np.maximum(variances[kept], rounding or 1.0))
     return (before - center) @ whiten, (after - center) @ whiten
 
 
@@ -237,7 +238,7 @@ def _nearest_pairs(points: np.ndarray, component: np.ndarray, order: float) -> n
             inside, outside = np.flatnonzero(component == c), np.flatnonzero(component != c)
             found = nearest_neighbors(points[outside], points[inside], 1, order)
             nearest = outside[found[:, 0]]
-            gaps = scaled(points[inside] - points[nearest])
+            gaps = scaled(points[inside].astype(np.float64) - points[nearest])
             best = np.linalg.norm(gaps, order, axis=1).argmin()
             joined.append((inside[best], nearest[best]))
         links = sparse.coo_matrix(

@@ -100,7 +100,7 @@ class Metric:
         bad = np.flatnonzero(np.isnan(found).any(1))
         if len(bad):
             raise InputError(
-                f"{name}: row {bad[0]} is {rows[bad[0], 0]:g} everywhere, and has no direction; "
+                f"{name}: row {bad[0]} is {rows[bad[0], 0] + 0.0:g} throughout, and no direction; "
                 "allowed with metrics 'cosine' (zeros) and 'correlation' (any number): other rows"
             )
         return found

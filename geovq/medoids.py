@@ -71,8 +71,6 @@ def first_of_ties(
         A centre keeps its own label, whatever lies on it.
     """
     labels, n = labels.copy(), len(labels)
-    own = np.zeros(n, bool)
-    own[centers] = True
     # Edges at the ends of shortest ways, of which a node has several only if it is tied.
     before, after = [], []
     step = max(BLOCK * n // max(matrix.nnz, 1), 1)
@@ -84,7 +82,6 @@ def first_of_ties(
             matrix.indices[edges],
         )
         tight = distances[rows] + matrix.data[edges] == distances[nodes]
-        tight &= ~own[nodes] & (rows != nodes)
         before.append(rows[tight])
         after.append(nodes[tight])
     ends = np.concatenate(before), np.concatenate(after)
@@ -96,6 +93,7 @@ def first_of_ties(
         better = offered < labels[onwards.indices]
         np.minimum.at(labels, onwards.indices[better], offered[better])
         changed = np.unique(onwards.indices[better]).astype(np.int64)
+    labels[centers] = np.arange(len(centers))
     return labels
 
 

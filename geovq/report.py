@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
+
+from geovq._process import in_one_line
+from geovq.store import load_json
 
 __all__ = ["NAMES", "cells", "constants", "findings", "remarks", "results_page", "summary", "table"]
 
@@ -142,7 +144,7 @@ def summary(folder: Path) -> str:
     """
     rows = []
     for run in _runs(folder):
-        scores = json.loads((run / "evaluate.json").read_text())
+        scores = load_json(run / "evaluate.json")
         cells = [
             [name, *(_cell(scores[model], key, COLUMNS[key][1]) for key in SUMMARY)]
             for model, name in NAMES.items()
@@ -167,7 +169,7 @@ def _runs(folder: Path) -> list[Path]:
     found = [path.parent for path in folder.glob("*/evaluate.json")]
 
     def rate(run: Path) -> tuple[float, str]:
-        scores = json.loads((run / "evaluate.json").read_text())
+        scores = load_json(run / "evaluate.json")
         return -scores["geodesic"]["bits_per_image"], run.name
 
     return sorted(found, key=rate)
@@ -205,10 +207,10 @@ def results_page(folder: Path) -> str:
         "said otherwise; [the README](../README.md#how-to-read-the-table) explains the columns.",
     ]
     for study in sorted(path.parent for path in folder.glob("*/page.md")):
-        parts += [f"## {study.name}", (study / "page.md").read_text().strip()]
+        parts += [f"## {study.name}", (study / "page.md").read_text(encoding="utf-8").strip()]
         parts += _pictures(folder, study)
     for run in _runs(folder):
-        scores = json.loads((run / "evaluate.json").read_text())
+        scores = load_json(run / "evaluate.json")
         parts += [
             f"## {run.name}",
             f"{constants(scores)}. Parameters: "
@@ -224,7 +226,7 @@ def results_page(folder: Path) -> str:
 
 def main(path: str) -> None:
     """Print the table of one run and say where to look."""
-    scores = json.loads(Path(path).read_text())
+    scores = load_json(path)
     print(f"\n{constants(scores)}\nnats per image unless the column says otherwise\n")
     print(table(scores))
     for remark in remarks(scores):
@@ -234,4 +236,5 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with in_one_line(bad_input=2):
+        main(*sys.argv[1:])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geovq._process import in_one_line
 from geovq.errors import InputError, WeightsFileError
 from geovq.params import Params, load_params
 
@@ -37,14 +36,14 @@ RESULTS = Path("docs/results")
 
 
 def run(stage: Callable[[Params], None]) -> None:
-    """Run a stage; bad input ends it with a message and status 1, not with a traceback."""
-    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
-    try:
-        stage(load_params("params.yaml"))
-    except WeightsFileError as error:
-        sys.exit(f"error: {error}; `dvc repro` computes it, `dvc checkout --force` restores it")
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    """Run a stage; whatever goes wrong ends it with one line and a status, not with a traceback."""
+    with in_one_line(bad_input=1):
+        try:
+            stage(load_params("params.yaml"))
+        except WeightsFileError as error:
+            raise InputError(
+                f"{error}; `dvc repro` computes it, `dvc checkout --force` restores it"
+            ) from None
 
 
 @contextmanager

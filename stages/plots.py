@@ -14,6 +14,8 @@ from pathlib import Path
 
 import vl_convert
 
+from geovq._process import in_one_line
+
 VEGA_LITE = "5.21"  # DVC's plots are written for version 5
 # The bundle is in a function of its own: the page has global variables that its must not meet.
 TEMPLATE = """<!doctype html>
@@ -45,4 +47,5 @@ def main(revisions: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with in_one_line(bad_input=2):
+        sys.exit(main(sys.argv[1:]))

@@ -41,7 +41,7 @@ def main(params: Params) -> None:
         stream.write(results_page(RESULTS).encode())
     readme = Path("README.md")
     block = re.compile(r"(<!-- results -->\n).*?(<!-- end of results -->)", re.DOTALL)
-    text = block.sub(rf"\1{summary(RESULTS)}\n\2", readme.read_text())
+    text = block.sub(rf"\1{summary(RESULTS)}\n\2", readme.read_text(encoding="utf-8"))
     with new_file(readme, ".md") as stream:
         stream.write(text.encode())
 

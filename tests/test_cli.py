@@ -270,7 +270,7 @@ def test_help_shows_an_example(command):
 
 
 def test_the_module_is_the_command_and_help_needs_no_torch():
-    code = "import sys; sys.argv = ['geovq', '--help']\ntry: import geovq.__main__\nfinally: print('torch' in sys.modules)"  # noqa: E501
+    code = "import runpy, sys; sys.argv = ['geovq', '--help']\ntry: runpy.run_module('geovq', run_name='__main__')\nfinally: print('torch' in sys.modules)"  # noqa: E501
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Usage: geovq [OPTIONS] COMMAND" in done.stdout
     assert done.stdout.endswith("False\n")
@@ -283,7 +283,7 @@ def test_commands_that_only_decode_import_no_clustering(home, tmp_path):
     """They take seconds, most of it torch."""
     model, tokens = home / "model", tmp_path / "tokens.npz"
     geovq(f"encode {model} {home}/pictures {tokens}")
-    code = "import sys\ntry: import geovq.__main__\nfinally: print(*sys.modules)"
+    code = "import runpy, sys\ntry: runpy.run_module('geovq', run_name='__main__')\nfinally: print(*sys.modules)"
     for command in (
         ["decode", model, tokens, tmp_path / "decoded"],
         ["sample", model, tmp_path / "drawn.npz", "-n", "2"],
