@@ -137,6 +137,25 @@ def test_curves_hold_the_mean_training_loss(line):
     assert logged[2][1]["train"] == pytest.approx(np.mean(losses[20:]))
 
 
+def test_the_score_is_the_mean_loss_of_the_validation_rows(line):
+    """More of them than are measured at once, and others than those of the training."""
+    model, data = line
+    validation = [torch.linspace(-2, 3, 1500)[:, None] ** 3, torch.zeros(1500, 1)]
+    best = fit(model, squared(model), data, validation, budget(max_steps=5), seed=0)
+    assert best == pytest.approx(squared(model)(*validation, None).double().mean().item())
+
+
+def test_a_cosine_begins_with_the_whole_learning_rate_and_ends_near_nothing(line):
+    """A loss of one slope everywhere, which Adam walks down in steps of the learning rate."""
+    model, data = line
+    places = [model.weight.item()]
+    given = budget(max_steps=4, evaluate_every=1, schedule="cosine")
+    fit(model, lambda x, y, generator: model.weight.sum() + 0 * x[:, 0], data, data, given, seed=0,
+        log=lambda *_: places.append(model.weight.item()))  # fmt: skip
+    rates = [0.05 * 0.5 * (1 + np.cos(np.pi * step / 4)) for step in range(4)]
+    assert -np.diff(places) == pytest.approx(rates, rel=1e-4)
+
+
 def test_in_batches_joins_every_result():
     x = torch.arange(25.0)
     doubled, squares = in_batches(lambda a, b: (a + b, a * b), x, x, size=10)
