@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from geovq.writing import check_apart, check_file, check_folder
 if TYPE_CHECKING:
     from geovq.codec import Codec
 
-__all__ = ["check_output", "check_target", "read", "setting", "table", "write"]
+__all__ = ["check_output", "check_target", "read", "read_tokens", "setting", "table", "write"]
 
 
 def check_target(
@@ -57,10 +58,13 @@ def check_output(path: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Read `images` and `names` of a folder, or the `images` or `means` of an .npz file."""
+    """Read `images` and `names` of a folder, or the `images` or `means` of an .npz file.
+
+    Other arrays of the file are passed over, and told, but for labels.
+    """
     if path.is_dir():
-        images, names = load_folder(path)
-        return {"images": images, "names": np.array(names)}
+        images, files = load_folder(path)
+        return {"images": images, "names": np.array(files)}
     if path.exists() and path.suffix != ".npz":
         raise InputError(f"{path}: allowed: a folder of pictures, or an .npz file")
     arrays = load_npz(path)
@@ -68,7 +72,48 @@ def read(path: Path) -> dict[str, np.ndarray]:
         raise InputError(
             f"{path}: holds {', '.join(arrays)}; allowed: either images, or means and log_variances"
         )
+    known = ("images",) if "images" in arrays else ("means", "log_variances")
+    unknown = arrays.keys() - {*known, "names", "labels"}
+    if unknown:
+        warnings.warn(
+            f"{path}: passed over {', '.join(sorted(unknown))}; read: {' and '.join(known)}",
+            stacklevel=2,
+        )
+    names, rows = arrays.get("names"), arrays[known[0]].shape[:1]
+    if names is not None and (names.shape != rows or names.dtype.kind != "U"):
+        raise InputError(
+            f"{path}: names of shape {names.shape}, {names.dtype}; allowed: {rows} text"
+        )
     return arrays
+
+
+def read_tokens(path: Path) -> tuple[np.ndarray, list[int], dict[str, np.ndarray]]:
+    """Tokens (N, T), the number of codes at each position, and whatever else a file holds."""
+    arrays = load_npz(path, "tokens", "vocabulary")
+    tokens, vocabulary = arrays.pop("tokens"), arrays.pop("vocabulary")
+    for name, array, axes in (("tokens", tokens, 2), ("vocabulary", vocabulary, 1)):
+        if array.ndim != axes or array.dtype.kind not in "iu" or not array.size:
+            raise InputError(
+                f"{path}: {name} of shape {array.shape}, {array.dtype}; allowed: "
+                f"{'(N, T)' if axes == 2 else '(T,)'} integers"
+            )
+    if len(vocabulary) != tokens.shape[1] or vocabulary.min() < 1:
+        raise InputError(
+            f"{path}: vocabulary {vocabulary.tolist()}; allowed: the number of codes at each of "
+            f"{tokens.shape[1]} positions"
+        )
+    low, high = tokens.min(0), tokens.max(0)
+    if (low < 0).any() or (high >= vocabulary).any():
+        raise InputError(
+            f"{path}: tokens from {low.tolist()} to {high.tolist()}; allowed: from 0 to below the "
+            f"vocabulary, {vocabulary.tolist()}"
+        )
+    names = arrays.get("names")
+    if names is not None and (names.dtype.kind != "U" or names.shape != tokens.shape[:1]):
+        raise InputError(
+            f"{path}: names of shape {names.shape}, {names.dtype}; allowed: ({len(tokens)},) text"
+        )
+    return tokens, vocabulary.tolist(), arrays
 
 
 def write(path: Path, codec: Codec, tokens: np.ndarray, names: np.ndarray | None = None) -> None:
@@ -98,7 +143,7 @@ def setting(text: str) -> tuple[str, Any]:
     try:
         if key and equals:
             return key, YAML(typ="safe").load(value)
-    except YAMLError:
+    except (YAMLError, ValueError, RecursionError):  # a date of no calendar, a thousand brackets
         pass
     raise InputError(f"--set {text}: allowed: KEY=VALUE, the value in YAML")
 

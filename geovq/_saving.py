@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from scipy import sparse
@@ -39,13 +39,6 @@ FITTED = [
 ]
 
 
-FITTED_ALWAYS = [
-    *("graph/data", "graph/indices", "graph/indptr"),
-    *("medoid_indices_", "labels_", "node_medoids_", "node_labels_", "node_distances_"),
-    *("node_rows_", "row_nodes_"),
-]
-
-
 def _parameters(path: PathLike, named: dict[str, np.ndarray], cls: type) -> dict[str, Any]:
     """Constructor arguments out of a file."""
     try:
@@ -56,14 +49,66 @@ def _parameters(path: PathLike, named: dict[str, np.ndarray], cls: type) -> dict
     return found
 
 
-def _check_rows(
-    path: PathLike, named: dict[str, np.ndarray], name: str, count: int, below: int, least: int = 0
-) -> None:
-    """See that an array has `count` numbers of rows, from `least` to `below` - 1."""
-    array = named[name]
-    whole = array.shape == (count,) and np.issubdtype(array.dtype, np.integer)
-    if not whole or (count and (array.min() < least or array.max() >= below)):
-        raise InputError(f"{path}: {name} is damaged; allowed: ({count},), {least} to {below - 1}")
+class _Saved:
+    """Arrays of a file, each of which is checked when it is taken."""
+
+    def __init__(self, path: PathLike, named: dict[str, np.ndarray], prefix: str = "") -> None:
+        self.path, self.named, self.prefix = path, named, prefix
+
+    def __contains__(self, name: str) -> bool:
+        return self.prefix + name in self.named
+
+    def numbers(self, name: str, *shape: int | None) -> np.ndarray:
+        """Finite numbers of a shape, of which None may be anything."""
+        array = self._shaped(name, shape)
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            self._refuse(name, "finite numbers")
+        return array
+
+    def rows(self, name: str, count: int, below: int, least: int = 0) -> np.ndarray:
+        """`count` integers from `least` to `below` - 1."""
+        array = self._shaped(name, (count,))
+        if array.dtype.kind not in "iu" or (
+            count and (array.min() < least or array.max() >= below)
+        ):
+            self._refuse(name, f"integers from {least} to {below - 1}")
+        return array
+
+    def number(self, name: str, least: float, most: float) -> float:
+        """One number."""
+        value = self.numbers(name)
+        if not least <= value <= most:
+            self._refuse(name, f"{least:g} to {most:g}")
+        return value.item()
+
+    def geometry(self, length: Length) -> Geometry:
+        """Of points, and edge points if they are others."""
+        n, _ = self.numbers("points", None, None).shape
+        self.number("neighbors", min(1, n - 1), n)
+        self.number("power", np.finfo(float).tiny, np.finfo(float).max)
+        names = {"points", "neighbors", "power"}
+        for name in ("edge_points", "half_smoothed"):
+            if name in self:
+                self.numbers(name, n, None)
+                names.add(name)
+        return Geometry.restore({name: self.named[self.prefix + name] for name in names}, length)
+
+    def _shaped(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
+        array = self.named.get(self.prefix + name)
+        if array is None:
+            raise InputError(f"{self.path}: no array {self.prefix + name!r}")
+        if len(array.shape) != len(shape) or any(
+            wanted not in (None, found) for wanted, found in zip(shape, array.shape, strict=True)
+        ):
+            self._refuse(name, f"shape {shape}")
+        return array
+
+    def _refuse(self, name: str, allowed: str) -> NoReturn:
+        array = self.named[self.prefix + name]
+        raise InputError(
+            f"{self.path}: {self.prefix + name} of shape {array.shape}, {array.dtype}: damaged; "
+            f"allowed: {allowed}"
+        )
 
 
 class SavedKMeans:
@@ -107,32 +152,37 @@ class SavedKMeans:
         InputError
             The file is absent, truncated or another kind of file, or the metric is missing.
         """
-        named = load_npz(path, "parameters", *FITTED_ALWAYS, kind="kmeans")
-        parameters = _parameters(path, named, cls)
-        if parameters["metric"] is None:
+        named = load_npz(path, "parameters", kind="kmeans")
+        parameters, saved = _parameters(path, named, cls), _Saved(path, named)
+        if parameters.get("metric") is None:
             if metric is None:
                 raise InputError(f"{path}: metric = None; it was fitted with a callable: pass it")
             parameters["metric"] = metric
         kmeans: Any = cls(**parameters)
+        n, rows, k = (
+            len(saved.numbers(name, None))
+            for name in ("node_distances_", "distances_", "node_medoids_")
+        )
+        saved.rows("node_medoids_", k, n)
+        saved.rows("node_labels_", n, k)
+        saved.rows("node_rows_", n, rows)
+        saved.rows("row_nodes_", rows, n, least=-1)
+        saved.rows("labels_", rows, k)
+        saved.rows("medoid_indices_", k, rows)
         for name in FITTED:
             if name in named:
                 setattr(kmeans, name, named[name] if named[name].ndim else named[name].item())
-        data, indices, indptr = (named[f"graph/{name}"] for name in ("data", "indices", "indptr"))
-        n, k = len(indptr) - 1, kmeans.medoid_indices_.size
-        try:
-            kmeans.graph_ = sparse.csr_matrix((data, indices, indptr), shape=(n, n))
-            kmeans.graph_.check_format(full_check=True)
-        except ValueError as error:
-            raise InputError(f"{path}: its graph is damaged ({error})") from None
-        rows = kmeans.labels_.size
-        _check_rows(path, named, "node_medoids_", k, n)
-        _check_rows(path, named, "node_labels_", n, k)
-        _check_rows(path, named, "node_rows_", n, rows)
-        _check_rows(path, named, "row_nodes_", rows, n, least=-1)
-        geometry = {n[9:]: array for n, array in named.items() if n.startswith("geometry/")}
-        if geometry:
+        edges = saved.numbers("graph/data", None)
+        ends = saved.rows("graph/indices", len(edges), n)
+        starts = saved.rows("graph/indptr", n + 1, len(edges) + 1)
+        if starts[0] or starts[-1] != len(edges) or (np.diff(starts) < 0).any() or min(edges) < 0:
+            raise InputError(f"{path}: its graph is damaged")
+        kmeans.graph_ = sparse.csr_matrix((edges, ends, starts), shape=(n, n))
+        if "geometry/points" in named or not kmeans._precomputed:
             length = kmeans.metric if callable(kmeans.metric) else euclidean_length
-            kmeans.geometry_ = Geometry.restore(geometry, length)
+            kmeans.geometry_ = _Saved(path, named, "geometry/").geometry(length)
+            if len(kmeans.geometry_.points) != n:
+                raise InputError(f"{path}: {len(kmeans.geometry_.points)} points; allowed: {n}")
         return kmeans
 
 
@@ -170,32 +220,40 @@ class SavedQuantizer:
         """
         named = load_npz(path, "parameters", "scale", kind="codebook")
         quantizer: Any = cls(**_parameters(path, named, cls))
-        quantizer.scale_ = named["scale"]
-        try:
-            quantizer.chunks_, quantizer.levels_ = _levels(quantizer, named)
-        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-            raise InputError(f"{path}: no codebook of its parameters ({error})") from None
+        if quantizer.metric not in METRICS:
+            raise InputError(
+                f"{path}: metric = {quantizer.metric!r}; allowed: {', '.join(METRICS)}"
+            )
+        quantizer.scale_ = _Saved(path, named).numbers("scale", None)
+        quantizer.chunks_, quantizer.levels_ = [], []
+        for position in range(quantizer.tokens):
+            saved = _Saved(path, named, f"{position}/")
+            width = len(saved.numbers("chunk", None))
+            quantizer.chunks_.append(saved.rows("chunk", width, len(quantizer.scale_)))
+            if position and quantizer.layout == "grid":
+                quantizer.levels_.append(quantizer.levels_[0])
+            else:
+                length = METRICS[quantizer.metric].length
+                quantizer.levels_.append(_level(path, named, position, width, length))
         return quantizer
 
 
-def _levels(quantizer: Any, named: dict[str, np.ndarray]) -> tuple[list[np.ndarray], list[Level]]:
-    """Chunks and levels of a quantiser out of its file."""
-    chunks, levels = [], []
-    length = METRICS[quantizer.metric].length
-    for position in range(quantizer.tokens):
-        chunks.append(named[f"{position}/chunk"])
-        quantizer.scale_[chunks[-1]]  # no dimension beyond
-        for kind in (NearestCells, VoteCells, GeodesicCells):
-            prefix = f"{position}/{kind.__name__}/"
-            arrays = {n.removeprefix(prefix): named[n] for n in named if n.startswith(prefix)}
-            if arrays:
-                labels = arrays.get("labels", np.zeros(1, np.int64))
-                codes = len(arrays["vectors"])
-                if labels.min() < 0 or labels.max() >= codes:
-                    raise ValueError(f"codes up to {labels.max()} of {codes}")
-                levels.append(kind.restore(arrays, length))
-    if quantizer.layout == "grid":
-        levels *= quantizer.tokens
-    if len(levels) != quantizer.tokens:
-        raise ValueError(f"{len(levels)} levels of {quantizer.tokens}")
-    return chunks, levels
+def _level(
+    path: PathLike, named: dict[str, np.ndarray], position: int, width: int, length: Length
+) -> Level:
+    """The level of a position."""
+    for kind in (NearestCells, VoteCells, GeodesicCells):
+        saved = _Saved(path, named, f"{position}/{kind.__name__}/")
+        if "vectors" not in saved:
+            continue
+        vectors = saved.numbers("vectors", None, width)
+        if kind is NearestCells:
+            return NearestCells(vectors)
+        points = saved.numbers("points", None, width)
+        labels = saved.rows("labels", len(points), len(vectors))
+        if kind is VoteCells:
+            neighbors = int(saved.number("neighbors", 1, len(points)))
+            return VoteCells(vectors, points, labels, neighbors)
+        distances = saved.numbers("distances", len(points))
+        return GeodesicCells(vectors, saved.geometry(length), labels, distances)
+    raise InputError(f"{path}: no codes of position {position}")

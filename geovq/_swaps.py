@@ -15,9 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
+from geovq._compiled import compiled
+from geovq.errors import InputError
 from geovq.medoids import assign
 
 __all__ = ["improve", "two_nearest"]
@@ -36,12 +38,12 @@ class State(NamedTuple):
     c2: np.ndarray
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _grown(array):  # type: ignore[no-untyped-def]
     return np.concatenate((array, np.empty_like(array)))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _push(keys, values, size, key, value):  # type: ignore[no-untyped-def]
     """Add to a binary heap that has room; its size grows by one."""
     i = size
@@ -54,7 +56,7 @@ def _push(keys, values, size, key, value):  # type: ignore[no-untyped-def]
     keys[i], values[i] = key, value
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _pop(keys, values, size):  # type: ignore[no-untyped-def]
     """Take the least off a binary heap, `size` entries remain."""
     key, value = keys[size], values[size]
@@ -72,7 +74,7 @@ def _pop(keys, values, size):  # type: ignore[no-untyped-def]
     keys[i], values[i] = key, value
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _seconds(indptr, indices, lengths, d1, c1, d2, c2, nodes):  # type: ignore[no-untyped-def]
     """Find the second nearest centres of `nodes`; the nearest of all and the others' are known.
 
@@ -110,7 +112,7 @@ def _seconds(indptr, indices, lengths, d1, c1, d2, c2, nodes):  # type: ignore[n
                 size += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _remove(indptr, indices, lengths, d1, c1, d2, c2, gone):  # type: ignore[no-untyped-def]
     """Take a centre away: its nodes move up their second nearest and look for a new one."""
     affected = np.flatnonzero((c1 == gone) | (c2 == gone))
@@ -121,7 +123,7 @@ def _remove(indptr, indices, lengths, d1, c1, d2, c2, gone):  # type: ignore[no-
     _seconds(indptr, indices, lengths, d1, c1, d2, c2, affected)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _insert(indptr, indices, lengths, d1, c1, d2, c2, start, center):  # type: ignore[no-untyped-def]
     """Make a node a centre: whatever is nearer to it than to its second nearest takes note."""
     keys, values, size = np.empty(1024), np.empty(1024, np.int64), 1
@@ -146,7 +148,7 @@ def _insert(indptr, indices, lengths, d1, c1, d2, c2, start, center):  # type: i
                 size += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _gains(indptr, indices, lengths, weights, d1, c1, d2, loss, candidates):  # type: ignore[no-untyped-def]
     """Change of the objective when each candidate replaces the centre it had best replace."""
     k = len(loss)
@@ -194,6 +196,65 @@ def _gains(indptr, indices, lengths, weights, d1, c1, d2, loss, candidates):  # 
     return changes, replaced
 
 
+def _demand(condition: bool, name: str, allowed: str) -> None:
+    if not condition:
+        raise InputError(f"{name}; allowed: {allowed}")
+
+
+def _are_nodes(nodes: np.ndarray, n: int) -> bool:
+    inside = len(nodes) == 0 or (nodes.min() >= 0 and nodes.max() < n)
+    return nodes.ndim == 1 and nodes.dtype.kind == "i" and bool(inside)
+
+
+def check_graph(matrix: sparse.csr_matrix, centers: np.ndarray) -> None:
+    """See that the compiled loop will not leave its arrays, and that it will end.
+
+    Raises
+    ------
+    InputError
+        Anything but a connected, symmetric graph in CSR form, whose lengths are finite, at least
+        0, and of finite sum, and some distinct nodes of it.
+    """
+    n, pointers, ends, lengths = matrix.shape[0], matrix.indptr, matrix.indices, matrix.data
+    _demand(matrix.shape == (n, n) and n > 0, f"graph of shape {matrix.shape}", "(N, N)")
+    whole = len(pointers) == n + 1 and pointers[0] == 0
+    whole = whole and pointers[-1] == len(ends) == len(lengths)
+    _demand(whole and bool((np.diff(pointers) >= 0).all()), "graph: indptr", "rows in order")
+    _demand(_are_nodes(ends, n), "graph: indices", f"0 to {n - 1}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        total, least = lengths.sum(), lengths.min(initial=0)
+    usable = lengths.dtype == np.float64 and least >= 0 and total < np.inf
+    _demand(bool(usable), f"graph: lengths from {least:g}, {total:g} in sum", "at least 0, finite")
+    back = matrix.T.tocsr()
+    same = (back.indptr == pointers).all()
+    if same and not matrix.has_sorted_indices:
+        matrix = matrix.sorted_indices()
+    same = same and (back.indices == matrix.indices).all() and (back.data == matrix.data).all()
+    _demand(bool(same), "graph: edges of one direction", "each both ways, of one length")
+    count = connected_components(matrix, directed=False)[0]
+    _demand(count == 1, f"graph: {count} components", "1")
+    distinct = _are_nodes(centers, n) and len(np.unique(centers)) == len(centers) > 0
+    _demand(distinct, f"centers = {centers}", f"distinct nodes, 0 to {n - 1}")
+
+
+def check_weights(matrix: sparse.csr_matrix, weights: np.ndarray, candidates: np.ndarray) -> None:
+    """See that the compiled loop is given a weight for each node, and nodes as candidates.
+
+    Raises
+    ------
+    InputError
+        Anything else, or a sum of weighted distances could overflow.
+    """
+    n = matrix.shape[0]
+    shaped = weights.shape == (n,) and weights.dtype == np.float64
+    _demand(shaped, f"weights of shape {weights.shape}, {weights.dtype}", f"({n},), float64")
+    with np.errstate(over="ignore", invalid="ignore"):
+        least, most = weights.min(), weights.sum() * matrix.data.sum()
+    usable = least >= 0 and most < np.inf
+    _demand(bool(usable), f"weights from {least:g}", "at least 0, finite times all lengths")
+    _demand(_are_nodes(candidates, n), "candidates", f"nodes, 0 to {n - 1}")
+
+
 def _graph(matrix: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return matrix.indptr, matrix.indices, matrix.data
 
@@ -213,6 +274,7 @@ def two_nearest(matrix: sparse.csr_matrix, centers: np.ndarray) -> State:
     State
         Distances are infinite and centres −1 where there is none.
     """
+    check_graph(matrix, centers)
     n = matrix.shape[0]
     labels, distances = assign(matrix, centers)
     state = State(distances, labels, np.full(n, np.inf), np.full(n, -1))
@@ -258,7 +320,8 @@ def improve(
     -------
     ndarray of shape (K,), int64
     """
-    k = len(centers)
+    check_weights(matrix, weights, candidates)
+    k, threads = len(centers), min(max(threads, 1), BATCH)
     # Renumbered cell by cell, from the centre outwards, what a run touches lies together.
     state = two_nearest(matrix, centers)
     order = np.lexsort((state.d1, state.c1))

@@ -120,9 +120,10 @@ def fit(
 ) -> None:
     """Fit a model to INPUT and write it to the folder MODEL.
 
-    INPUT is a folder of pictures of one size (PNG or JPEG), or an .npz file: with `images`
-    (N, H, W), or (N, H, W, 3) in colour, uint8 or floats in [0, 1]; or with `means` (N, D) and, if
-    there are any, `log_variances` (N, D) of a VAE of yours, and then no VAE is trained.
+    INPUT is a folder of pictures of one size (PNG, JPEG, BMP, TIFF, WebP, GIF), or an .npz file:
+    with `images` (N, H, W), or (N, H, W, 3) in colour, uint8 or floats in [0, 1]; or with `means`
+    (N, D) and, if there are any, `log_variances` (N, D) of a VAE of yours, and then no VAE is
+    trained.
 
     -S takes any other parameter of training, as docs/parameters.md explains them.
 
@@ -195,18 +196,17 @@ def decode(model: Path, source: Path, target: Path, force: bool) -> None:
     Example:
       geovq decode model tokens.npz decoded
     """
-    from geovq._cli_files import check_output, write
-    from geovq.store import load_npz
+    from geovq._cli_files import check_output, read_tokens, write
 
     check_output(target, force, [model, source])
-    arrays, codec = load_npz(source, "tokens", "vocabulary"), load(model)
-    if tuple(arrays["vocabulary"]) != codec.quantizer.vocabulary:
+    tokens, vocabulary, more = read_tokens(source)
+    codec = load(model)
+    if tuple(vocabulary) != codec.quantizer.vocabulary:
         raise InputError(
-            f"{source}: vocabulary {arrays['vocabulary'].tolist()}; "
-            f"this model's is {list(codec.quantizer.vocabulary)}"
+            f"{source}: vocabulary {vocabulary}; this model's is {list(codec.quantizer.vocabulary)}"
         )
-    codec.check_codebook(str(source), str(arrays.get("codebook", "")))
-    write(target, codec, arrays["tokens"], arrays.get("names"))
+    codec.check_codebook(str(source), str(more.get("codebook", "")))
+    write(target, codec, tokens, more.get("names"))
 
 
 @main.command()
@@ -247,16 +247,15 @@ def info(path: Path, as_json: bool) -> None:
     Example:
       geovq info model
     """
+    from geovq._cli_files import read_tokens
     from geovq.model_files import load_info
-    from geovq.store import load_npz
 
     if path.is_dir():
         found = load_info(path)
     else:
         from geovq.evaluation.rate import bits_per_image, codes_used, perplexity
 
-        arrays = load_npz(path, "tokens", "vocabulary")
-        tokens, vocabulary = arrays["tokens"], arrays["vocabulary"].tolist()
+        tokens, vocabulary, _ = read_tokens(path)
         found = {
             "rows": len(tokens),
             "vocabulary": vocabulary,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from geovq.data import as_8_bit, as_colour
+from geovq.arrays import as_latents
 from geovq.errors import InputError
 from geovq.fingerprint import fingerprint
 from geovq.fitting import fit_images, fit_latents, ready
 from geovq.model_files import CODEBOOK, DECODER, INFO, KIND, PRIOR, WEIGHTS, load_info
 from geovq.models import VAE, CodeDecoder, Prior
+from geovq.pixels import as_8_bit, as_colour
 from geovq.quantizer import GeodesicQuantizer
 from geovq.settings import settings
 from geovq.store import load_module, save_json, save_module
@@ -24,6 +26,8 @@ from geovq.training import as_pixels, best_device, in_batches
 from geovq.writing import new_folder
 
 __all__ = ["Codec"]
+
+MOST_SAMPLES = 10_000_000  # drawn at once
 
 
 class Codec:
@@ -89,7 +93,7 @@ class Codec:
         absent = [] if vae is None else ["train_vae"]
         if vae is not None and not isinstance(vae, VAE):
             absent.append("refine")
-        return cls(*fit_images(as_8_bit(np.asarray(images)), vae, settings(options, absent)))
+        return cls(*fit_images(as_8_bit(images), vae, settings(options, absent)))
 
     @classmethod
     def fit_latents(
@@ -113,7 +117,7 @@ class Codec:
         if log_variances is None:
             options = {"metric": "euclidean"} | options
         chosen = settings(options, absent=["train_vae", "refine"])
-        points, spread = _latents(means, log_variances)
+        points, spread = as_latents(means, log_variances)
         return cls(*fit_latents(points, spread, chosen))
 
     def encode(self, images: ArrayLike, *, progress: bool = False) -> np.ndarray:
@@ -121,7 +125,7 @@ class Codec:
 
         A model of colour images takes grey ones too, as three equal channels.
         """
-        tokenizer, pixels = self._for_images(), as_8_bit(np.asarray(images))
+        tokenizer, pixels = self._for_images(), as_8_bit(images, fitting=False)
         size = self.info["image_size"]
         if [*pixels.shape[1:], 3] == size:
             pixels = as_colour(pixels)
@@ -144,7 +148,7 @@ class Codec:
     ) -> np.ndarray:
         """Latents (N, D) → tokens (N, T), int64, by the quantiser alone."""
         decode = None if self.tokenizer is None else self.tokenizer.decode_means
-        return self.quantizer.encode(*_latents(means, log_variances), decode)
+        return self.quantizer.encode(*as_latents(means, log_variances, fitting=False), decode)
 
     def decode_latents(self, tokens: ArrayLike) -> np.ndarray:
         """Tokens (N, T) → latents (N, D), by the quantiser alone."""
@@ -157,10 +161,14 @@ class Codec:
         """
         if self.prior is None:
             raise InputError("train_ar = None: this model has no prior, and samples need one")
-        if count < 1:
-            raise InputError(f"count = {count}; allowed: at least 1")
-        if not temperature > 0:
-            raise InputError(f"temperature = {temperature}; allowed: above 0")
+        for name, value, least, most in (
+            ("count", count, 1, MOST_SAMPLES),
+            ("seed", seed, 0, 2**64 - 1),
+        ):
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise InputError(f"{name} = {value!r}; allowed: an integer, {least} to {most}")
+        if not 0 < temperature < math.inf:
+            raise InputError(f"temperature = {temperature}; allowed: above 0, finite")
         generator = torch.Generator(best_device()).manual_seed(seed)
         drawn = self.prior.sample(count, temperature=temperature, generator=generator)
         return drawn.cpu().numpy()
@@ -259,18 +267,3 @@ class Codec:
                     f"allowed: [0, {codes - 1}]"
                 )
         return found.astype(np.int64)
-
-
-def _latents(
-    means: ArrayLike, log_variances: ArrayLike | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Both as float64, one beside the other."""
-    points = np.asarray(means, np.float64)
-    spread = None if log_variances is None else np.asarray(log_variances, np.float64)
-    for name, array in (("means", points), ("log_variances", spread)):
-        if array is not None and (array.ndim != 2 or array.shape != points.shape):
-            raise InputError(
-                f"{name} of shape {array.shape}; allowed: (N, D), the same for means and "
-                "log_variances"
-            )
-    return points, spread

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
+from geovq.arrays import as_labels
 from geovq.errors import InputError
+from geovq.idx import SETS, load_set
+from geovq.pixels import as_8_bit
 from geovq.store import load_npz
 
-__all__ = ["Images", "Split", "as_8_bit", "as_colour", "held_out", "load_images"]
+__all__ = ["Images", "Split", "held_out", "load_images"]
 
 SIDE = 28
 PATCH, STRIDE = 32, 8  # of photographs, in pixels
 BANDS = {"train": (0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1)}  # of their width
-TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def load_images(
 
     A test set that the data set brings is kept as it is. Copies of one image stay together, and
     a training image that also stands in the test set is left out, so that no image is in two
-    splits.
+    splits. Every class has an image in the training split, as `held_out` sees to.
 
     Parameters
     ----------
@@ -96,12 +98,12 @@ def load_images(
         are their labels. Their splits are bands of the photographs, whatever the fractions: the
         left 70% to train, then 10% for validation, the right 20% to test. A patch lies wholly in
         its band, so no pixel of a test patch was seen in training, but patches of one band overlap.
-        The next three come through torchvision; `npz` is a file of one's own.
+        The next three are `geovq.idx.load_set`'s; `npz` is a file of one's own.
     root : path-like
-        torchvision's root folder; files that are absent are downloaded into it.
+        torchvision's root folder; files that are absent are downloaded into it, over https only.
     file : path-like, optional
-        For `npz`: arrays `images` (N, H, W) or (N, H, W, 3), uint8 or float in [0, 1], and
-        optionally `labels` (N,), integers, renumbered from 0. Floats are rounded to 8 bits.
+        For `npz`: arrays `images` as `geovq.pixels.as_8_bit` takes them, and optionally `labels`
+        (N,), integers or text, renumbered from 0. Floats are rounded to 8 bits.
     validation_fraction, test_fraction : float
         Of the images outside the test set, and of all images.
     seed : int
@@ -118,14 +120,14 @@ def load_images(
     test = None
     if dataset == "photographs":
         return _photographs(seed)
-    if dataset in TORCHVISION:
-        pool, test = (_torchvision(dataset, Path(root), train) for train in (True, False))
+    if dataset in SETS:
+        pool, test = (Split(*load_set(dataset, Path(root), part)) for part in ("train", "t10k"))
     elif dataset == "digits":
         pool = _digits()
     elif dataset == "npz" and file is not None:
         pool = _npz(file)
     else:
-        known = ", ".join(["digits", "photographs", *TORCHVISION, "npz (with its file)"])
+        known = ", ".join(["digits", "photographs", *SETS, "npz (with its file)"])
         raise InputError(f"dataset = {dataset!r}; allowed: {known}")
     if test is None:
         pool, test = _divide(pool, test_fraction, seed)
@@ -147,6 +149,10 @@ def held_out(
 ) -> np.ndarray:
     """Choose a fraction of the rows, stratified by label where there are labels.
 
+    A class all of whose rows were chosen is given back, for what is not chosen is trained on, and a
+    class is learnt there or nowhere; unless that is more than half of what was chosen, as of labels
+    that number the rows.
+
     Parameters
     ----------
     items : ndarray of shape (N, ...)
@@ -166,6 +172,8 @@ def held_out(
     """
     from sklearn.model_selection import train_test_split
 
+    if not len(items):
+        raise InputError("0 items: too few to split")
     rows = np.ascontiguousarray(items.reshape(len(items), -1))
     _, first, group = np.unique(
         rows.view(f"V{rows.shape[1] * rows.itemsize}").ravel(),
@@ -183,8 +191,17 @@ def held_out(
             np.arange(len(first)), test_size=fraction, stratify=strata, random_state=seed
         )
     except ValueError as error:
-        raise InputError(f"{len(first)} distinct items: too few to split ({error})") from None
-    return np.isin(group.ravel(), cut)
+        raise InputError(
+            f"{len(items)} items, {len(first)} of them distinct: too few to split ({error})"
+        ) from None
+    group = group.ravel()
+    chosen = np.isin(group, cut)
+    if labels is not None:
+        lost = np.isin(labels, np.setdiff1d(labels, labels[~chosen]))
+        kept = chosen & ~np.isin(group, group[lost])
+        if 2 * kept.sum() >= chosen.sum():
+            return kept
+    return chosen
 
 
 def _digits() -> Split:
@@ -216,71 +233,10 @@ def _photographs(seed: int) -> Images:
     return Images(*splits)
 
 
-def _torchvision(dataset: str, root: Path, train: bool) -> Split:
-    from torchvision import datasets
-
-    name = TORCHVISION[dataset]
-    try:
-        found = getattr(datasets, name)(root, train=train, download=True)
-    except (RuntimeError, OSError) as error:
-        folder = (root / name / "raw").resolve()
-        raise InputError(
-            f"dataset = {dataset}: its files are not in {folder} and could not be downloaded "
-            f"({error}). Expected there: train-images-idx3-ubyte, train-labels-idx1-ubyte, "
-            "t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (or the same names with .gz). "
-            "The data set that needs no download is digits."
-        ) from None
-    return Split(found.data.numpy(), found.targets.numpy().astype(np.int64))
-
-
-def as_8_bit(images: np.ndarray, name: str = "images") -> np.ndarray:
-    """Images as uint8; floats in [0, 1] are rounded to 8 bits.
-
-    Parameters
-    ----------
-    images : ndarray of shape (N, H, W) or (N, H, W, 3), uint8 or float
-    name : str
-        For error messages.
-
-    Raises
-    ------
-    InputError
-        Another shape or type, sides below 8, or floats outside [0, 1].
-    """
-    where = f"{name} of shape {images.shape}, {images.dtype}"
-    shaped = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
-    if not shaped or len(images) == 0 or min(images.shape[1:3]) < 8:
-        raise InputError(
-            f"{where}; allowed: grey (N, H, W) or colour (N, H, W, 3), with H and W at least 8"
-        )
-    if np.issubdtype(images.dtype, np.floating):
-        if not np.isfinite(images).all():
-            raise InputError(f"{where}: {(~np.isfinite(images)).sum()} values are NaN or infinite")
-        if images.min() < 0 or images.max() > 1:
-            raise InputError(
-                f"{where}: values in [{images.min():g}, {images.max():g}]; "
-                "allowed: floats in [0, 1], or uint8"
-            )
-        return np.rint(images * 255).astype(np.uint8)
-    if images.dtype != np.uint8:
-        raise InputError(f"{where}; allowed: uint8, or floats in [0, 1]")
-    return images
-
-
-def as_colour(images: np.ndarray) -> np.ndarray:
-    """Grey images (N, H, W) as colour ones of three equal channels, (N, H, W, 3)."""
-    return np.repeat(images[..., None], 3, axis=3)
-
-
 def _npz(file: str | os.PathLike[str]) -> Split:
     arrays = load_npz(file, "images")
     images = as_8_bit(arrays["images"], f"{file}: images")
     labels = arrays.get("labels")
     if labels is not None:
-        if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
-            raise InputError(
-                f"{file}: labels of shape {labels.shape}, {labels.dtype}; "
-                f"allowed: ({len(images)},) integers"
-            )
-        labels = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+        labels = as_labels(labels, len(images), f"{file}: labels")
     return Split(images, labels)

@@ -13,13 +13,23 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from geovq._checks import (
+    check_flag,
+    check_integer,
+    check_jobs,
+    check_number,
+    check_numbers,
+    check_seed,
+    check_spread,
+)
 from geovq._fitted import FLOATS, FittedKMeans
 from geovq._saving import SavedKMeans
 from geovq.errors import InputError
-from geovq.geometry import Geometry, Length, euclidean_length
+from geovq.geometry import Geometry
 from geovq.graph import as_graph, build_graph, smooth
 from geovq.k_medoids import find_medoids
-from geovq.medoids import assign
+from geovq.lengths import METRICS, Length, edge_length
+from geovq.medoids import assign, first_of_ties
 from geovq.neighbors import distinct_rows
 
 __all__ = ["GeodesicKMeans"]
@@ -39,14 +49,17 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
     n_clusters : int
     n_neighbors : int
         k of the graph; fewer where there are not so many other points.
-    metric : {'euclidean', 'precomputed'} or callable
-        Edge lengths. A callable takes paired rows (M, G), (M, G) and returns (M,) lengths. With
-        'precomputed' X is a sparse (N, N) graph of edge lengths, connected; stored zeros are
-        edges.
+    metric : str or callable
+        'euclidean', 'manhattan', 'chebyshev', 'cosine' or 'correlation' (1 minus these): neighbours
+        are searched and edges measured alike, with a k-d tree and more slowly for the second and
+        the third. A callable only measures edges, between Euclidean neighbours: it takes paired
+        rows (M, G), (M, G) and returns (M,) lengths, finite and at least 0. With 'precomputed' X
+        is a sparse (N, N) graph of edge lengths, connected; stored zeros are edges.
     edge_power : float
         An edge is length ** edge_power long (Fermat distances for powers above 1).
     smoothing : int
-        Edges are measured on points averaged this many times over their neighbours.
+        Edges are measured on points averaged this many times over their neighbours; 0 with
+        metrics of directions ('cosine', 'correlation') and with 'precomputed'.
     whiten : bool
         Those averages are whitened; nothing else is.
     n_init : int
@@ -57,7 +70,7 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
         Of the start.
     n_jobs : int or None
         Threads that measure candidates; the result does not depend on it.
-    verbose : int
+    verbose : bool or int
         Show progress when not 0.
 
     Attributes
@@ -67,6 +80,7 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
     cluster_centers_ : ndarray of shape (K, F)
         Those points; absent when X was a graph.
     labels_ : ndarray of shape (N,), int64
+        Of several centres equally far, the first.
     distances_ : ndarray of shape (N,)
         Geodesic distance of each training point to its centre.
     inertia_ : float
@@ -112,7 +126,7 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
         max_iter: int = 100,
         random_state: Any = None,
         n_jobs: int | None = None,
-        verbose: int = 0,
+        verbose: bool | int = 0,
     ) -> None:
         self.n_clusters = n_clusters
         self.n_neighbors = n_neighbors
@@ -149,38 +163,49 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
-            Fewer points than clusters, a graph that is not connected, or a parameter out of
-            range.
+        InputError
+            A kind of ValueError: fewer points than clusters, a graph that is not connected, a
+            parameter out of range, arrays of anything but real numbers, masked values; numbers
+            above 1e300, rows or columns on scales so different that float64 loses all others, or
+            edges so long or short that it cannot hold their sum.
 
         Warns
         -----
         UserWarning
-            The graph had several components: how many, and how long the joins are.
+            The graph had several components: how many, and how long the joins are. Or some rows
+            are a billion times farther out than half of all: fill values?
         ConvergenceWarning
             Fewer distinct points than clusters: each becomes one.
         """
         self._check_parameters()
+        check_numbers("X", X)
         precomputed = self._precomputed
         data = validate_data(self, X, dtype=FLOATS, accept_sparse="csr" if precomputed else False)
-        weights = _check_sample_weight(
-            sample_weight, data, dtype=np.float64, ensure_non_negative=True
-        )
+        if self.n_clusters > data.shape[0]:
+            raise InputError(
+                f"n_clusters = {self.n_clusters}; allowed: at most n_samples = {data.shape[0]}"
+            )
+        weights = self._weights(sample_weight, data)
         # A point of weight 0 is no node; copies of a point are one, of all their weight, or they
         # would fill each other's neighbour lists.
         used = np.arange(data.shape[0]) if precomputed else np.flatnonzero(weights)
         if precomputed:
+            if edge_points is not None:
+                raise InputError("edge_points: an array; allowed with metric 'precomputed': None")
             first = inverse = used
             masses, space = weights, None
-            self.graph_, self.n_components_, self.recall_ = as_graph(data), 1, 1.0
+            self.graph_, self.n_components_, self.recall_ = as_graph(data, self.edge_power), 1, 1.0
         else:
-            first, inverse = distinct_rows(data[used])
+            points, measured = self._coordinates(data, edge_points)
+            if points is data:
+                check_spread("X", data)
+            first, inverse = distinct_rows(points[used])
             masses, first = np.bincount(inverse, weights[used]), used[first]
-            measured = data if edge_points is None else edge_points
-            space = self._build(data[first], measured[first])
-        if self.n_clusters > data.shape[0]:
+            space = self._build(points[first], None if measured is None else measured[first])
+        if not weights.sum() * self.graph_.data.sum() < np.inf:
             raise InputError(
-                f"n_clusters = {self.n_clusters}; allowed: at most n_samples = {data.shape[0]}"
+                f"sample_weight sums to {weights.sum():.3g}, and the edges to "
+                f"{self.graph_.data.sum():.3g}; allowed: a product of at most 1e+308"
             )
         if self.n_clusters > len(first):
             warnings.warn(
@@ -202,7 +227,10 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
             threads=effective_n_jobs(self.n_jobs),
             progress=bool(self.verbose),
         )
-        self.node_labels_, self.node_distances_ = assign(self.graph_, self.node_medoids_)
+        labels, self.node_distances_ = assign(self.graph_, self.node_medoids_)
+        self.node_labels_ = first_of_ties(
+            self.graph_, self.node_medoids_, labels, self.node_distances_
+        )
         self.medoid_indices_ = first[self.node_medoids_]
         self.labels_ = np.empty(data.shape[0], dtype=np.int64)
         self.distances_ = np.empty(data.shape[0])
@@ -212,7 +240,8 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
             self.cluster_centers_ = data[self.medoid_indices_]
             rest = np.flatnonzero(weights == 0)
             if len(rest):
-                found = self._nearest(*self.geometry_.attach(data[rest], measured[rest]))
+                edges = None if measured is None else measured[rest]
+                found = self._nearest(*self.geometry_.enter(points[rest], edges))
                 self.labels_[rest], self.distances_[rest] = found
         self.inertia_ = float(weights @ self.distances_)
         return self
@@ -224,14 +253,26 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def _build(self, points: np.ndarray, edge_points: np.ndarray) -> np.ndarray:
+    @staticmethod
+    def _weights(sample_weight: ArrayLike | None, data: np.ndarray) -> np.ndarray:
+        if sample_weight is not None:
+            check_numbers("sample_weight", sample_weight, "biuf")
+        weights = _check_sample_weight(
+            sample_weight, data, dtype=np.float64, ensure_non_negative=True
+        )
+        if not weights.any():
+            raise InputError("sample_weight is 0 everywhere; allowed: above 0 for some points")
+        return weights
+
+    def _build(self, points: np.ndarray, edge_points: np.ndarray | None) -> np.ndarray:
         """Build the graph; returns the coordinates in which cells have means."""
         geometry = Geometry(
             points,
             min(self.n_neighbors, len(points) - 1),
-            edge_points,
-            self.metric if callable(self.metric) else euclidean_length,
-            self.edge_power,
+            points if edge_points is None else edge_points,
+            edge_length(self.metric),
+            float(self.edge_power),
+            order=2.0 if callable(self.metric) else METRICS[self.metric].order,
         )
         if self.smoothing:
             geometry = smooth(geometry, self.smoothing, self.whiten)
@@ -246,12 +287,20 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
     def _check_parameters(self) -> None:
         least = {"n_clusters": 1, "n_neighbors": 1, "smoothing": 0, "n_init": 1, "max_iter": 0}
         for name, low in least.items():
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < low:
-                raise InputError(f"{name} = {value!r}; allowed: an integer of at least {low}")
-        if not self.edge_power > 0:
-            raise InputError(f"edge_power = {self.edge_power!r}; allowed: above 0")
-        if not callable(self.metric) and self.metric not in ("euclidean", "precomputed"):
+            check_integer(name, getattr(self, name), low)
+        check_number("edge_power", self.edge_power)
+        check_flag("whiten", self.whiten)
+        if not isinstance(self.verbose, bool | np.bool_):
+            check_integer("verbose", self.verbose, 0)
+        check_jobs("n_jobs", self.n_jobs)
+        check_seed("random_state", self.random_state)
+        named = (*METRICS, "precomputed")
+        if not callable(self.metric) and not (
+            isinstance(self.metric, str) and self.metric in named
+        ):
+            allowed = ", ".join(map(repr, named))
+            raise InputError(f"metric = {self.metric!r}; allowed: {allowed}, or a callable")
+        if self.smoothing and self.metric in ("cosine", "correlation", "precomputed"):
             raise InputError(
-                f"metric = {self.metric!r}; allowed: 'euclidean', 'precomputed', or a callable"
+                f"smoothing = {self.smoothing}; allowed with metric {self.metric!r}: 0"
             )

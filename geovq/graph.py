@@ -9,8 +9,10 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from geovq._scales import exponent, largest, scaled
 from geovq.errors import InputError
 from geovq.geometry import Geometry
+from geovq.lengths import measured, raised
 from geovq.neighbors import nearest_neighbors
 
 __all__ = [
@@ -20,7 +22,11 @@ __all__ = [
     "build_graph",
     "padded_rows",
     "smooth",
+    "symmetric",
+    "way_back",
 ]
+
+LEAST = 1e-290  # below, a longest edge is so near to what float64 can hold that others lose digits
 
 
 def padded_rows(matrix: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
@@ -35,17 +41,38 @@ def padded_rows(matrix: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     return indices, values
 
 
-def as_graph(matrix: sparse.csr_matrix | np.ndarray) -> sparse.csr_matrix:
+def as_graph(matrix: sparse.csr_matrix | np.ndarray, power: float = 1.0) -> sparse.csr_matrix:
     """Check a user's graph and make it symmetric: an edge both ways, the shorter of two lengths.
+
+    Parameters
+    ----------
+    matrix : csr_matrix or ndarray of shape (N, N)
+        Zeros of an array are no edges, stored zeros of a sparse matrix are.
+    power : float
+        Edges become `length ** power` long.
 
     Raises
     ------
     InputError
-        Not square, a negative length, or more than one connected component.
+        Not square, a negative length, a power out of range, or more than one connected component.
+    """
+    if matrix.shape[0] != matrix.shape[1]:
+        raise InputError(f"X of shape {matrix.shape}; allowed with metric 'precomputed': (N, N)")
+    graph = symmetric(matrix, power)
+    if (count := connected_components(graph, directed=False)[0]) > 1:
+        raise InputError(f"the graph has {count} components; allowed: 1")
+    return graph
+
+
+def symmetric(matrix: sparse.csr_matrix | np.ndarray, power: float) -> sparse.csr_matrix:
+    """An edge both ways, the shorter of two lengths, raised to a power; none from a node to itself.
+
+    Raises
+    ------
+    InputError
+        A negative length, or a power out of range.
     """
     edges = sparse.coo_matrix(matrix)
-    if edges.shape[0] != edges.shape[1]:
-        raise InputError(f"X of shape {edges.shape}; allowed with metric 'precomputed': (N, N)")
     if edges.nnz and edges.data.min() < 0:
         raise InputError(f"an edge is {edges.data.min():g} long; allowed: lengths of at least 0")
     n, off = edges.shape[0], edges.row != edges.col
@@ -53,11 +80,38 @@ def as_graph(matrix: sparse.csr_matrix | np.ndarray) -> sparse.csr_matrix:
     keys = np.append(rows * np.int64(n) + columns, columns * np.int64(n) + rows)
     order = np.lexsort((np.append(lengths, lengths), keys))
     keys, kept = np.unique(keys[order], return_index=True)
-    both = (np.append(lengths, lengths)[order][kept], (keys // n, keys % n))
-    graph = sparse.csr_matrix(both, shape=(n, n))
-    if (count := connected_components(graph, directed=False)[0]) > 1:
-        raise InputError(f"the graph has {count} components; allowed: 1")
-    return graph
+    lengths = np.append(lengths, lengths)[order][kept]
+    return sparse.csr_matrix((_usable(lengths, power), (keys // n, keys % n)), shape=(n, n))
+
+
+def _usable(lengths: np.ndarray, power: float) -> np.ndarray:
+    """Lengths to a power, if float64 holds the sum of them, and the longest without loss."""
+    found = raised(lengths, power)
+    with np.errstate(over="ignore"):
+        total = found.sum()
+    if total < np.inf and (not lengths.any() or found.max() > LEAST):
+        return found
+    raise InputError(
+        f"edges up to {lengths.max():.3g} long, and {found.max():.3g} with edge_power = "
+        f"{power:g}; allowed: {LEAST:.0e} at least for the longest, 1e+308 at most for the sum; "
+        "put the data on another scale, or the power nearer to 1"
+    )
+
+
+def way_back(before: np.ndarray, source: int, target: int) -> list[int]:
+    """Nodes from `source` to `target`, by the predecessors of each node on its way from `source`.
+
+    Raises
+    ------
+    InputError
+        There is no way.
+    """
+    nodes = [int(target)]
+    while nodes[-1] != source:
+        nodes.append(int(before[nodes[-1]]))
+        if nodes[-1] < 0:
+            raise InputError(f"no way from node {source} to node {target}; allowed: one component")
+    return nodes[::-1]
 
 
 def averaging(geometry: Geometry) -> sparse.csr_matrix:
@@ -97,11 +151,14 @@ def smooth(geometry: Geometry, steps: int, whiten: bool = True) -> Geometry:
 
 def _whitened(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both (N, G) in the coordinates that whiten the second."""
+    if power := exponent(after):
+        before, after = np.ldexp(before, power), np.ldexp(after, power)
     center = after.mean(0)
     variances, axes = np.linalg.eigh((after - center).T @ (after - center) / len(after))
     kept = variances > 1e-9 * variances.max()
-    kept[-1] = True  # the largest, even where all points have become one
-    whiten = axes[:, kept] / np.sqrt(np.maximum(variances[kept], np.finfo(float).tiny))
+    kept[-1] = True  # the largest, even where all points have become one:
+    rounding = (1e-12 * largest(before - center)) ** 2
+    whiten = axes[:, kept] / np.sqrt(np.maximum(variances[kept], rounding or 1.0))
     return (before - center) @ whiten, (after - center) @ whiten
 
 
@@ -139,7 +196,7 @@ def build_graph(geometry: Geometry) -> Graph:
     count, component = connected_components(edges)
     joins = np.empty(0)
     if count > 1:
-        a, b = _nearest_pairs(geometry.points, component).T
+        a, b = _nearest_pairs(geometry.points, component, geometry.order).T
         joins = geometry.lengths(geometry.edge_points, a, geometry.edge_points, b)
         ends = (np.append(a, b), np.append(b, a))
         edges = edges + sparse.csr_matrix((np.ones(2 * len(a), bool), ends), (n, n))
@@ -148,7 +205,7 @@ def build_graph(geometry: Geometry) -> Graph:
         warnings.warn(
             f"the {k}-NN graph had {count} components; joined by their nearest pairs, by edges "
             f"{joins.min():.3g} to {joins.max():.3g} long (the median edge of all: "
-            f"{np.median(graph.data):.3g})",
+            f"{np.median(graph.data):.3g}); more neighbours connect it better",
             stacklevel=3,
         )
     return Graph(graph, int(count), joins)
@@ -159,7 +216,8 @@ def _measured(geometry: Geometry, edges: sparse.csr_matrix) -> sparse.csr_matrix
     edges.sort_indices()
     upper = sparse.triu(edges, format="coo")
     rows = geometry.edge_points
-    lengths = geometry.lengths(rows, upper.row, rows, upper.col)
+    lengths = measured(geometry.length, rows, upper.row, rows, upper.col)
+    lengths = _usable(lengths, geometry.power)
     # Numbers above 0 stand for lengths while both directions are put together, for sparse matrices
     # drop what adds up to zero.
     upper = upper.tocsr().astype(np.int32)
@@ -169,7 +227,7 @@ def _measured(geometry: Geometry, edges: sparse.csr_matrix) -> sparse.csr_matrix
     return sparse.csr_matrix(graph, edges.shape)
 
 
-def _nearest_pairs(points: np.ndarray, component: np.ndarray) -> np.ndarray:
+def _nearest_pairs(points: np.ndarray, component: np.ndarray, order: float) -> np.ndarray:
     """Edges (C − 1, 2) that join C components: each to what is nearest, until one is left."""
     component = component.copy()
     pairs = []
@@ -178,8 +236,10 @@ def _nearest_pairs(points: np.ndarray, component: np.ndarray) -> np.ndarray:
         joined = []
         for c in np.delete(np.arange(count), sizes.argmax()):
             inside, outside = np.flatnonzero(component == c), np.flatnonzero(component != c)
-            nearest = outside[nearest_neighbors(points[outside], points[inside], 1)[:, 0]]
-            best = np.linalg.norm(points[inside] - points[nearest], axis=1).argmin()
+            found = nearest_neighbors(points[outside], points[inside], 1, order)
+            nearest = outside[found[:, 0]]
+            gaps = scaled(points[inside].astype(np.float64) - points[nearest])
+            best = np.linalg.norm(gaps, order, axis=1).argmin()
             joined.append((inside[best], nearest[best]))
         links = sparse.coo_matrix(
             (np.ones(len(joined)), component[np.array(joined)].T), shape=(count, count)

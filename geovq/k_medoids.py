@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 from tqdm import tqdm
 
+from geovq._scales import scaled
 from geovq._swaps import improve
 from geovq.medoids import assign, candidates, euclidean_start, lloyd
 
@@ -54,6 +55,9 @@ def find_medoids(
     iterations : int
         Lloyd steps of the best start, at least 1.
     """
+    weights = scaled(weights)
+    if space is not None:
+        space = scaled(space)
     tried = candidates(matrix, k)
     best, steps, least = np.empty(0, np.int64), 1, np.inf
     with tqdm(desc="swaps", unit="node", disable=not progress) as bar:

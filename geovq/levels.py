@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from geovq.geometry import CHUNK, Geometry, Length
+from geovq.geometry import CHUNK, Geometry, Length, nearest_center
 from geovq.neighbors import nearest_neighbors
 
 __all__ = [
@@ -174,9 +174,8 @@ class GeodesicCells:
         edge_points: np.ndarray | None = None,
     ) -> np.ndarray:
         """(N, F) → codes (N,), int64: argmin_j length(x, x_j) + d(x_j, centre of x_j)."""
-        indices, lengths = self.geometry.attach(points, edge_points)
-        best = (lengths + self.distances[indices]).argmin(1)
-        return self.labels[indices[np.arange(len(points)), best]]
+        indices, lengths = self.geometry.enter(points, edge_points)
+        return nearest_center(indices, lengths, self.labels, self.distances)[0]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything `restore` needs."""

@@ -12,14 +12,17 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
+from geovq._threads import safe_after_fork
 from geovq.neighbors import nearest_neighbors
 
-__all__ = ["assign", "candidates", "euclidean_start", "lloyd"]
+__all__ = ["assign", "candidates", "euclidean_start", "first_of_ties", "lloyd"]
 
 TRIED = 8  # nodes tried as the new medoid of a cell
 CANDIDATES = 1_000  # nodes tried as centres by a swap, or more:
 CANDIDATES_A_CENTER = 16
 MOST_FOR_START = 20_000  # nodes on which the Euclidean start is computed
+OPTIONS = 16  # nodes nearest to a start, among which one is nearly always free
+BLOCK = 2**20  # edges looked at once
 
 
 def assign(matrix: sparse.csr_matrix, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +51,52 @@ def assign(matrix: sparse.csr_matrix, centers: np.ndarray) -> tuple[np.ndarray, 
     return position[np.where(np.isinf(distances), centers[0], sources)], distances
 
 
+def first_of_ties(
+    matrix: sparse.csr_matrix, centers: np.ndarray, labels: np.ndarray, distances: np.ndarray
+) -> np.ndarray:
+    """Labels by which a node equally far from several centres belongs to the first of them.
+
+    Which of them `assign` names depends on the order in which it happens to see the edges.
+
+    Parameters
+    ----------
+    matrix, centers
+        As in `assign`.
+    labels, distances : ndarray of shape (N,)
+        What it returned.
+
+    Returns
+    -------
+    ndarray of shape (N,), int64
+        A centre keeps its own label, whatever lies on it.
+    """
+    labels, n = labels.copy(), len(labels)
+    # Edges at the ends of shortest ways, of which a node has several only if it is tied.
+    before, after = [], []
+    step = max(BLOCK * n // max(matrix.nnz, 1), 1)
+    for start in range(0, n, step):
+        counts = np.diff(matrix.indptr[start : start + step + 1])
+        edges = slice(matrix.indptr[start], matrix.indptr[start] + counts.sum())
+        rows, nodes = (
+            np.repeat(np.arange(start, start + len(counts)), counts),
+            matrix.indices[edges],
+        )
+        tight = distances[rows] + matrix.data[edges] == distances[nodes]
+        before.append(rows[tight])
+        after.append(nodes[tight])
+    ends = np.concatenate(before), np.concatenate(after)
+    ways = sparse.csr_matrix((np.ones(len(ends[0]), bool), ends), (n, n))
+    changed = np.arange(n)
+    while len(changed):
+        onwards = ways[changed]
+        offered = np.repeat(labels[changed], np.diff(onwards.indptr))
+        better = offered < labels[onwards.indices]
+        np.minimum.at(labels, onwards.indices[better], offered[better])
+        changed = np.unique(onwards.indices[better]).astype(np.int64)
+    labels[centers] = np.arange(len(centers))
+    return labels
+
+
 def euclidean_start(
     space: np.ndarray, weights: np.ndarray, k: int, random: np.random.RandomState
 ) -> np.ndarray:
@@ -69,14 +118,19 @@ def euclidean_start(
     if len(some) > MOST_FOR_START:
         some = random.choice(len(space), MOST_FOR_START, replace=False)
     kmeans = KMeans(k, n_init=1, random_state=seed)
-    with warnings.catch_warnings():
+    nodes = space[some]
+    with warnings.catch_warnings(), safe_after_fork():
         # Smoothing can make points equal; centres that fall together are snapped apart below.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        kmeans.fit(space[some], sample_weight=weights[some])
+        kmeans.fit(nodes, sample_weight=weights[some])
     taken: dict[int, None] = {}
-    for options in some[nearest_neighbors(space[some], kmeans.cluster_centers_, k)]:
-        taken[next(int(node) for node in options if int(node) not in taken)] = None
-    return np.array(list(taken))
+    starts = kmeans.cluster_centers_
+    nearest = nearest_neighbors(nodes, starts, min(OPTIONS, k))
+    for start, options in zip(starts, nearest, strict=True):
+        if taken.keys() >= set(options.tolist()):
+            options = nearest_neighbors(nodes, start[None], k)[0]
+        taken[next(node for node in options.tolist() if node not in taken)] = None
+    return some[list(taken)]
 
 
 def candidates(matrix: sparse.csr_matrix, k: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from geovq.errors import InputError
 from geovq.geometry import Geometry
-from geovq.graph import build_graph, smooth
+from geovq.graph import build_graph, smooth, way_back
 from geovq.neighbors import distinct_rows
 
 __all__ = ["PointGraph", "resample"]
@@ -95,10 +95,7 @@ class PointGraph:
         paths = []
         for i in range(m):  # one at a time: predecessors of all would fill the memory
             _, (before,) = dijkstra(graph, directed=True, indices=[n + i], return_predecessors=True)
-            path = [n + m + i]
-            while path[-1] != n + i:
-                path.append(before[path[-1]])
-            paths.append(places[path[::-1]])
+            paths.append(places[way_back(before, n + i, n + m + i)])
         return paths
 
     def shared_edges(self, codes: np.ndarray, count: int) -> np.ndarray:

@@ -133,13 +133,15 @@ def train_classifier(
     Parameters
     ----------
     train, validation : pair of Tensor
-        Pixels (N, H, W) in [0, 1], and labels (N,), int64.
+        Pixels (N, H, W) in [0, 1], and labels (N,), int64. There are as many classes as the
+        highest label of both tells; one without a training image is merely never recognised.
     params : TrainClassifier
     seed : int
         Of the weights and the batches.
     """
     torch.manual_seed(seed)
-    classifier = Classifier(train[0].shape[1:], int(train[1].max()) + 1)
+    classes = int(max(train[1].max(), validation[1].max())) + 1
+    classifier = Classifier(train[0].shape[1:], classes)
 
     def loss(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         return F.cross_entropy(classifier(images), labels, reduction="none")

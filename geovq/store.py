@@ -8,13 +8,12 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zipfile import ZipFile
 
 import numpy as np
 
+from geovq._reading import open_regular
 from geovq.errors import InputError, WeightsFileError
 from geovq.marks import file_mark, mark_text, seal
 from geovq.npz import read_npz
@@ -98,9 +97,9 @@ def load_npz(path: PathLike, *required: str, kind: str | None = None) -> dict[st
         The file is absent, truncated, damaged or not an npz, holds pickled objects, is of another
         kind, or lacks an array.
     """
-    _check_plain(path, InputError)
-    arrays = read_npz(path)
+    open_regular(path, ".npz file").close()
     mark = file_mark(path)
+    arrays = read_npz(path)
     if kind is not None and (mark is None or mark.kind != kind):
         found = "no file of geovq's" if mark is None else f"geovq {mark.kind}"
         raise InputError(f"{path}: {found}; allowed: geovq {kind}")
@@ -125,10 +124,11 @@ def load_json(path: PathLike) -> Any:
     InputError
         The file is absent or is not JSON.
     """
-    _check_plain(path, InputError)
+    with open_regular(path, "JSON file") as stream:
+        content = stream.read()
     try:
-        return json.loads(Path(path).read_bytes())
-    except (ValueError, OSError, RecursionError) as error:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a JSON file ({error})") from None
 
 
@@ -173,11 +173,14 @@ def load_module(path: PathLike, cls: type[Module]) -> Module:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    _check_plain(path, WeightsFileError)
     try:
+        with open_regular(path, "weights file") as stream:
+            content = stream.read()
         mark = file_mark(path)
-        weights = load(Path(path).read_bytes())
-    except (SafetensorError, OSError, InputError) as error:
+        weights = load(content)
+    except InputError as error:
+        raise WeightsFileError(str(error)) from None
+    except (SafetensorError, OSError) as error:
         raise WeightsFileError(f"{path}: not a whole weights file ({error})") from None
     if mark is None:
         raise WeightsFileError(f"{path}: no weights that geovq wrote")
@@ -188,10 +191,13 @@ def load_module(path: PathLike, cls: type[Module]) -> Module:
     try:
         # Sizes first, without memory: what is built then is no larger than the file.
         inspect.signature(cls).bind(**config)
+        _check_sizes(config, os.path.getsize(path))
         with torch.device("meta"):
             shapes = {name: t.shape for name, t in cls(**config).state_dict().items()}
         if shapes != {name: tensor.shape for name, tensor in weights.items()}:
             raise ValueError("its tensors have other names or sizes")
+        if not all(tensor.isfinite().all() for tensor in weights.values()):
+            raise ValueError("some are NaN or infinite")
         module = cls(**config)
         module.load_state_dict(weights)
     except Exception as error:  # of whatever kind: nobody but geovq should have written it
@@ -205,14 +211,12 @@ def save_figure(path: PathLike, figure: Figure) -> None:
         figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
 
 
-def _check_plain(path: PathLike, error: type[InputError]) -> None:
-    """See that a file is there, and one that can be read to its end."""
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        what = "weights file" if error is WeightsFileError else "file"
-        raise error(f"{path}: no such {what}") from None
-    except (OSError, ValueError) as reason:
-        raise error(f"{path}: {getattr(reason, 'strerror', reason)}") from None
-    if not stat.S_ISREG(mode):
-        raise error(f"{path}: a folder, a pipe or a device; allowed: a file")
+def _check_sizes(config: Any, most: int) -> None:
+    """Refuse sizes that the weights in a file of `most` bytes cannot have."""
+    if isinstance(config, dict):
+        config = [size for name, size in config.items() if name != "candidates"]  # no size
+    for part in config:
+        if isinstance(part, list):
+            _check_sizes(part, most)
+        elif isinstance(part, int) and abs(part) > most:
+            raise ValueError(f"a size of {part}")

@@ -43,6 +43,7 @@ __all__ = [
 PathLike = str | os.PathLike[str]
 
 PARTIAL = ".geovq-partial-"  # temporary names; DVC is told to ignore them
+MANY = 100  # files of a folder, flushed all together
 
 
 def check_file(
@@ -101,7 +102,7 @@ def check_folder(path: PathLike, kind: str) -> Path:
         return target
     if not stat.S_ISDIR(mode):
         raise InputError(f"{target}: {_kind(mode)}; allowed: {allowed}")
-    if Path.cwd().is_relative_to(target.resolve()):
+    if Path.cwd().is_relative_to(os.path.realpath(target)):
         raise InputError(f"{target}: the working directory is in it; allowed: {allowed}")
     entries = sorted(entry.name for entry in target.iterdir())
     if not entries:
@@ -113,12 +114,10 @@ def check_folder(path: PathLike, kind: str) -> Path:
         )
     if mark.kind != kind:
         raise InputError(f"{target}: a geovq {mark.kind}; allowed: {allowed}")
-    for name in entries:
-        if name not in (MARK_FILE, *mark.files):
-            raise InputError(
-                f"{target}: a folder that holds {name}, which geovq did not write; "
-                f"allowed: {allowed}"
-            )
+    for name in sorted(set(entries) - {MARK_FILE, *mark.files}):
+        raise InputError(
+            f"{target}: a folder that holds {name}, which geovq did not write; allowed: {allowed}"
+        )
     return target
 
 
@@ -130,9 +129,9 @@ def check_apart(output: PathLike, *inputs: PathLike) -> None:
     InputError
         It does.
     """
-    written = Path(output).resolve()
+    written = Path(os.path.realpath(output))
     for path in inputs:
-        read = Path(path).resolve()
+        read = Path(os.path.realpath(path))
         if written.is_relative_to(read) or read.is_relative_to(written):
             where = (
                 "the same as" if written == read else "in" if read in written.parents else "over"
@@ -190,7 +189,9 @@ def new_folder(path: PathLike, kind: str) -> Iterator[Path]:
             _write_mark(partial, "partial")
             yield partial
             names = sorted(entry.name for entry in partial.iterdir() if entry.name != MARK_FILE)
-            files = {name: _hash_and_sync(partial / name) for name in names}
+            files = {name: _hash(partial / name, sync=len(names) < MANY) for name in names}
+            if len(names) >= MANY:
+                os.sync()  # one by one, thousands take most of the time
             _write_mark(partial, kind, files=files)
             _sync_folder(partial)
             check_folder(target, kind)  # again: much may have happened since
@@ -391,9 +392,10 @@ def _write_mark(folder: Path, kind: str, **more: Any) -> None:
         seal(stream)
 
 
-def _hash_and_sync(path: Path) -> str:
+def _hash(path: Path, *, sync: bool) -> str:
     with open(path, "rb") as stream:
-        os.fsync(stream.fileno())
+        if sync:
+            os.fsync(stream.fileno())
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -1,12 +1,19 @@
+import gzip
+import hashlib
+import io
 import urllib.request
 from urllib.error import URLError
 
 import numpy as np
 import pytest
+import torch
 from sklearn.utils import Bunch
 
-from geovq.data import Images, load_images
+from geovq.data import Images, held_out, load_images
 from geovq.errors import InputError
+from geovq.idx import MIRRORS, read_idx
+from geovq.params import load_params
+from geovq.recipes import train_classifier
 from geovq.store import save_npz
 
 
@@ -119,6 +126,116 @@ def test_offline_and_absent_says_where_and_what(tmp_path, monkeypatch):
     assert "digits" in message
 
 
+def test_packed_files_are_read_as_they_are(mnist_root):
+    root, raw = mnist_root
+    folder = root / "MNIST" / "raw"
+    for path in list(folder.iterdir()):
+        (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    assert (load_images("mnist", root=root).test.images == raw["t10k"]).all()
+    assert all(path.suffix == ".gz" for path in folder.iterdir())
+
+
+IMAGES = "t10k-images-idx3-ubyte"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        (IMAGES, b"", "(it is empty)"),
+        (IMAGES, b"text", "its header is no header of bytes in 3 axes"),
+        (IMAGES, idx(np.zeros(9, np.uint8)), "its header is no header of bytes in 3 axes"),
+        (IMAGES, idx(np.zeros((2, 3, 3), np.uint8))[:-1], "18 bytes declared, 17 or more there"),
+        (IMAGES, idx(np.zeros((2, 3, 3), np.uint8)) + b"a", "18 bytes declared, 19 or more there"),
+        (IMAGES, bytes([0, 0, 8, 3]) + b"\xff" * 12, "its header claims 7.92e+19 GB"),
+        (IMAGES, idx(np.zeros((0, 3, 3), np.uint8)), "its header claims 0 GB"),
+        (IMAGES, bytes([0, 0, 13, 3]) + bytes(12), "no header of bytes"),
+        (f"{IMAGES}.gz", b"text", "Not a gzipped file"),
+        (
+            f"{IMAGES}.gz",
+            gzip.compress(idx(np.zeros((2, 3, 3), np.uint8)))[:-9],
+            "Compressed file ended before",
+        ),
+        ("t10k-labels-idx1-ubyte", idx(np.zeros(49, np.uint8)), "49 labels; allowed: 50, for the"),
+    ],
+)
+def test_files_of_a_set_that_are_not_whole_are_told(mnist_root, name, data, message):
+    folder = mnist_root[0] / "MNIST" / "raw"
+    (folder / name.removesuffix(".gz")).unlink()
+    (folder / name).write_bytes(data)
+    with pytest.raises(InputError) as error:
+        load_images("mnist", root=mnist_root[0])
+    assert str(folder / name) in str(error.value)
+    assert message in str(error.value)
+
+
+class Answer(io.BytesIO):
+    """What urlopen gives."""
+
+    def __init__(self, data, url):
+        super().__init__(data)
+        self.url = url
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """Files to be downloaded, with their checksums; and what was asked for."""
+    files = {}
+    for i, part in enumerate(("train", "t10k")):
+        images = (np.arange(60 * 64) // 64 + 60 * i).astype(np.uint8).reshape(60, 8, 8)
+        for name, array in (("images-idx3", images), ("labels-idx1", np.zeros(60, np.uint8))):
+            files[f"{part}-{name}-ubyte.gz"] = gzip.compress(idx(array), mtime=0)
+    sums = [(name, hashlib.md5(data).hexdigest()) for name, data in files.items()]
+    asked = []
+
+    def urlopen(url, timeout):
+        asked.append(url)
+        return Answer(files[url.rpartition("/")[2]], asked[-1])
+
+    monkeypatch.setattr("torchvision.datasets.KMNIST.resources", sums)
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    return files, asked
+
+
+def test_absent_files_are_downloaded_once_over_https(served, tmp_path):
+    files, asked = served
+    for _ in range(2):
+        images = load_images("kmnist", root=tmp_path)
+        assert len(images.test) == 60
+    assert sorted(asked) == sorted(f"{MIRRORS['kmnist']}{name}" for name in files)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "KMNIST/raw").iterdir()} == files
+    assert all(mirror.startswith("https://") for mirror in MIRRORS.values())
+
+
+def test_a_download_that_is_not_what_was_published_is_not_kept(served, tmp_path, monkeypatch):
+    files, _ = served
+    files["train-images-idx3-ubyte.gz"] += b"a"
+    with pytest.raises(InputError, match="its checksum is not the published one"):
+        load_images("kmnist", root=tmp_path)
+    plain = "http://elsewhere.org/a.gz"
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Answer(b"", plain))
+    with pytest.raises(InputError, match=f"it leads to {plain}; allowed: https"):
+        load_images("kmnist", root=tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_training_images_that_are_all_test_images_are_told(mnist_root):
+    folder = mnist_root[0] / "MNIST" / "raw"
+    for name in ("images-idx3", "labels-idx1"):
+        data = (folder / f"t10k-{name}-ubyte").read_bytes()
+        (folder / f"train-{name}-ubyte").write_bytes(data)
+    with pytest.raises(InputError, match="0 items: too few to split"):
+        load_images("mnist", root=mnist_root[0])
+
+
+def test_an_idx_file_is_an_array_that_can_be_written_to(tmp_path, rng):
+    array = rng.integers(0, 256, (3, 4, 5), dtype=np.uint8)
+    (tmp_path / "a").write_bytes(idx(array))
+    found = read_idx(tmp_path / "a", 3)
+    assert (found == array).all()
+    assert found.flags.writeable
+
+
 @pytest.mark.parametrize("channels", [(), (3,)])
 def test_own_floats_become_8_bits(tmp_path, rng, channels):
     pixels = rng.random((50, 9, 10, *channels))
@@ -136,6 +253,54 @@ def test_rare_classes_do_not_stop_the_split(tmp_path, rng):
     labels[0] = 1
     file = write(tmp_path, images=rng.random((50, 8, 8)), labels=labels)
     assert sum(len(split) for split in vars(load_images("npz", file=file)).values()) == 50
+
+
+@pytest.mark.parametrize("few", [1, 2, 5])
+def test_every_class_can_be_learnt_whatever_the_seed(tmp_path, rng, few):
+    """And none that stood on both sides before is moved for it."""
+    labels = np.append(np.repeat(np.arange(5), 60), [99] * few)
+    images = rng.integers(0, 256, (300 + few, 8, 8), dtype=np.uint8)
+    file = write(tmp_path, images=images, labels=labels)
+    for seed in range(40):
+        splits = load_images("npz", file=file, seed=seed)
+        assert set(splits.train.labels) == set(range(6))
+        assert sum(len(split) for split in vars(splits).values()) == 300 + few
+        assert len(splits.test) >= 55
+        assert len(splits.validation) >= 20
+
+
+def test_copies_with_two_labels_stay_together(rng):
+    """One image is both of a rare class and of a common one."""
+    images = rng.integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    images[0] = images[39]
+    labels = np.array([1] + [0] * 39)
+    for seed in range(20):
+        chosen = held_out(images, 0.2, seed, labels)
+        assert not chosen[0]
+        assert not chosen[39]
+
+
+def test_labels_that_number_the_images_do_not_empty_a_split(tmp_path, rng):
+    file = write(tmp_path, images=rng.random((50, 8, 8)), labels=np.arange(50))
+    with pytest.warns(UserWarning, match="50 classes for 50 images, too many to be learnt"):
+        images = load_images("npz", file=file)
+    assert [len(split) for split in vars(images).values()] == [36, 4, 10]
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_a_class_of_one_split_only_does_not_stop_the_classifier(rng, where):
+    images = torch.from_numpy(rng.random((10, 8, 8), dtype=np.float32))
+    labels = [torch.zeros(10, dtype=torch.int64) for _ in range(2)]
+    labels[where][3] = 7
+    params = load_params("params.yaml").train_classifier.model_copy(update={"max_steps": 1})
+    classifier = train_classifier((images, labels[0]), (images, labels[1]), params, 0)
+    assert classifier(images).shape == (10, 8)
+
+
+def test_text_may_label(tmp_path, rng):
+    labels = np.array(["cat", "dog"] * 25)
+    images = load_images("npz", file=write(tmp_path, images=rng.random((50, 8, 8)), labels=labels))
+    assert set(images.train.labels) == {0, 1}
 
 
 good = np.zeros((20, 8, 8))
@@ -156,7 +321,10 @@ good = np.zeros((20, 8, 8))
         ({"images": good, "labels": np.zeros(20)}, ["float64", "integers"]),
         ({"pictures": good}, ["images", "pictures"]),
         ({"images": np.array([{}] * 20)}, ["pickled", "numbers"]),
-        ({"images": good[:2]}, ["too few"]),
+        ({"images": good[:2]}, ["too few", "2 items, 1 of them distinct"]),
+        ({"images": good + 255}, ["own.npz: images", "images / 255"]),
+        ({"images": good.astype(np.uint8) + 1}, ["own.npz: images", "nearly black"]),
+        ({"images": good, "labels": np.eye(20)}, ["own.npz: labels", "labels.argmax(1)"]),
     ],
 )
 def test_bad_arrays_are_named(tmp_path, arrays, named):

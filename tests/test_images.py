@@ -1,3 +1,10 @@
+import io
+import os
+import re
+import struct
+import zlib
+from functools import partial
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,7 +25,8 @@ def pictures(tmp_path, rng):
 def test_a_folder_is_read_by_name(pictures):
     folder, images = pictures
     (folder / "labels.csv").write_text("a,1")
-    found, names = load_folder(folder)
+    with pytest.warns(UserWarning, match="3 pictures read; passed over 1 of other kinds"):
+        found, names = load_folder(folder)
     assert names == ["a", "b", "c"]
     assert found.dtype == np.uint8
     assert (found == images[[2, 0, 1]]).all()
@@ -65,6 +73,173 @@ def test_jpegs_are_read(pictures):
     assert (found[0] == 77).all()
 
 
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "TIFF", "webp", "gif"])
+@pytest.mark.parametrize("colour", [False, True])
+def test_formats_without_loss_are_read(tmp_path, rng, suffix, colour):
+    pixels = rng.integers(0, 256, (9, 12), dtype=np.uint8)
+    if colour:  # 100 colours, for a palette has 256
+        pixels = rng.integers(0, 256, (100, 3), dtype=np.uint8)[rng.integers(100, size=(9, 12))]
+    Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", lossless=True)
+    found, names = load_folder(tmp_path)
+    assert names == ["a"]
+    assert (found == pixels).all()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_as_viewers_turn_them(tmp_path, suffix, orientation):
+    """Upright is the first row black, the first column grey, all else white."""
+    upright = np.full((16, 24), 255, np.uint8)
+    upright[:, :8] = 128
+    upright[:8] = 0
+    mirrored = upright[:, ::-1] if orientation in (2, 4, 5, 7) else upright
+    # What has to be turned by a quarter, a half or three is stored turned back.
+    stored = np.rot90(mirrored, {3: 2, 4: 2, 5: 1, 6: 1, 7: 3, 8: 3}.get(orientation, 0))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(
+        tmp_path / f"turned.{suffix}", exif=exif, lossless=True, quality=95
+    )
+    Image.fromarray(upright).save(tmp_path / "as_it_is.png")
+    found, _ = load_folder(tmp_path)
+    assert found.shape == (2, 16, 24)
+    assert np.abs(found[1].astype(int) - upright).max() < 40
+
+
+def test_a_turn_that_makes_another_size_is_told(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (12, 9)).save(tmp_path / "a.png")
+    Image.new("L", (12, 9)).save(tmp_path / "b.jpg", exif=exif)
+    with pytest.raises(InputError, match=r"b\.jpg: 9 × 12 pixels, but a\.png has 12 × 9"):
+        load_folder(tmp_path)
+
+
+def test_a_photograph_that_brings_its_thumbnail_is_one_picture(tmp_path, rng):
+    whole, small = (Image.fromarray(np.full((16, 16), level, np.uint8)) for level in (200, 10))
+    whole.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[small])
+    assert (load_folder(tmp_path)[0] == 200).all()
+
+
+def test_what_systems_leave_behind_is_passed_over_in_silence(pictures):
+    folder, _ = pictures
+    for name in (".DS_Store", "._a.png", ".hidden.png", "Thumbs.db", "desktop.ini", "geovq.json"):
+        (folder / name).write_bytes(b"\0\5\x16\7")
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "a.png").touch()
+    (folder / "__MACOSX").mkdir()
+    (folder / "__MACOSX" / "._a.png").touch()
+    (folder / "notes").mkdir()
+    assert load_folder(folder)[1] == ["a", "b", "c"]
+
+
+def test_what_else_is_passed_over_is_told_by_kind(pictures):
+    folder, _ = pictures
+    for name in ("a.txt", "b.txt", "README", "c.heic"):
+        (folder / name).touch()
+    (folder / "cat" / "deep").mkdir(parents=True)
+    (folder / "cat" / "deep" / "1.JPG").touch()
+    (folder / "cat" / "deep" / "1.txt").touch()
+    text = (
+        f"{folder}: 3 pictures read; passed over 1 in sub-folders (cat) and 4 of other kinds "
+        "(.txt, no suffix, .heic); only files *.png, "
+    )
+    with pytest.warns(UserWarning, match=re.escape(text)) as told:
+        load_folder(folder)
+    assert len(told) == 1
+
+
+def test_many_sub_folders_are_not_all_named(pictures):
+    folder, _ = pictures
+    images = np.zeros((30, 9, 12), np.uint8)
+    save_folder(folder.parent / "more", images)
+    for i in range(7):
+        (folder.parent / "more" / f"class{i}").mkdir()
+        (folder.parent / "more" / f"class{i}" / "a.png").touch()
+    with pytest.warns(UserWarning, match=r"7 in sub-folders \(class0, .*class4, 2 more\); "):
+        load_folder(folder.parent / "more")
+
+
+def below(folder):
+    for kind in ("cat", "dog"):
+        (folder / kind).mkdir()
+        for i in range(2):
+            (folder / kind / f"{i}.png").touch()
+
+
+def other_formats(folder):
+    for i in range(4):
+        (folder / f"{i}.heic").touch()
+
+
+@pytest.mark.parametrize(
+    ("fill", "text"),
+    [
+        (below, r"4 in sub-folders \(cat, dog\)"),
+        (other_formats, r"4 of other kinds \(\.heic\)"),
+    ],
+)
+def test_a_folder_most_of_which_would_be_passed_over_is_refused(pictures, tmp_path, fill, text):
+    folder, _ = pictures
+    fill(folder)
+    with pytest.raises(InputError, match=f"pictures: 3 pictures to read, but {text}; allowed: a "):
+        load_folder(folder)
+    (tmp_path / "none").mkdir()
+    fill(tmp_path / "none")
+    with pytest.raises(InputError, match=f"none: 0 pictures to read, but {text}; allowed: "):
+        load_folder(tmp_path / "none")
+
+
+def test_a_folder_that_is_none_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    for name in ("absent", "file"):
+        with pytest.raises(InputError, match=f"{name}: no folder that can be read"):
+            load_folder(tmp_path / name)
+
+
+def pipe(path):
+    os.mkfifo(path)
+
+
+def endless(path):
+    path.symlink_to("/dev/zero")
+
+
+def nowhere(path):
+    path.symlink_to("nothing")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (pipe, "b.png: not a whole picture (it is a pipe)"),
+        (endless, "b.png: not a whole picture (it is a device)"),
+        (nowhere, "b.png: no such file"),
+        (os.mkdir, "b.png: not a whole picture (it is a folder)"),
+        (lambda path: path.touch(), "b.png: not a whole picture (it is empty)"),
+    ],
+)
+def test_only_regular_files_are_opened(pictures, make, message):
+    folder, _ = pictures
+    (folder / "b.png").unlink()
+    make(folder / "b.png")
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_folder(folder)
+
+
+def test_pipes_of_other_names_are_passed_over(pictures):
+    os.mkfifo(pictures[0] / "pipe")
+    with pytest.warns(UserWarning, match=r"passed over 1 of other kinds \(no suffix\)"):
+        load_folder(pictures[0])
+
+
+def test_a_link_to_a_picture_is_a_picture(pictures):
+    (pictures[0] / "d.png").symlink_to(pictures[0] / "a.png")
+    images, names = load_folder(pictures[0])
+    assert names[-1] == "d"
+    assert (images[0] == images[3]).all()
+
+
 def test_names_never_lead_out_of_the_folder(tmp_path, rng):
     images = rng.integers(0, 256, (1, 8, 8), dtype=np.uint8)
     save_folder(tmp_path / "deep" / "out", images, ["../../up"])
@@ -78,6 +253,73 @@ def transparent(folder, images):
 
 def deep(folder, images):
     Image.fromarray(images[0].astype(np.uint16) * 256).save(folder / "b.png")
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(*chunks):
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*parts) for parts in (*chunks, (b"IEND", b"")))
+
+
+def ihdr(width, height, depth=8, colour=0):
+    return b"IHDR", struct.pack(">2I5B", width, height, depth, colour, 0, 0, 0)
+
+
+def written(data, folder, images):
+    (folder / "b.png").write_bytes(data)
+
+
+rows = zlib.compress(bytes(9 * 13))
+bomb = partial(written, png(ihdr(60_000, 60_000), (b"IDAT", rows)))
+large = partial(written, png(ihdr(10_000, 10_000), (b"IDAT", rows)))
+thin = partial(written, png(ihdr(24, 2_000_000), (b"IDAT", rows)))
+deep_colour = partial(written, png(ihdr(12, 9, 16, 2), (b"IDAT", zlib.compress(bytes(9 * 73)))))
+four_bits = png(ihdr(12, 9, 4), (b"tRNS", b"\0\7"), (b"IDAT", zlib.compress(bytes(9 * 7))))
+key = partial(written, four_bits)
+short = partial(written, png(ihdr(12, 9), (b"IDAT", zlib.compress(bytes(9 * 12)))))
+no_end = partial(written, png(ihdr(12, 9), (b"IDAT", rows))[:-12])
+no_rows = partial(written, png(ihdr(12, 9)))
+
+
+def blown_up(kind, folder, images):
+    """A size in the header that the rest of the file cannot fill: such took seconds and memory."""
+    stream = io.BytesIO()
+    Image.fromarray(images[0]).save(stream, kind)
+    data = bytearray(stream.getvalue())
+    if kind == "BMP":
+        data[18:26] = struct.pack("<2I", 2_000_000, 24)
+    if kind == "WEBP":
+        data[26:30] = struct.pack("<2H", 9000, 9000)
+    if kind == "TIFF":
+        first = data.index(struct.pack("<HHII", 256, 4, 1, 12))
+        data[first : first + 12] = struct.pack("<HHII", 256, 4, 1, 6_000_000)
+    (folder / "b.png").write_bytes(data)
+
+
+def changed(folder, images):
+    data = bytearray((folder / "b.png").read_bytes())
+    data[60] ^= 1
+    (folder / "b.png").write_bytes(data)
+
+
+def saved(kind, mode, folder, images):
+    grey = Image.fromarray(images[0])
+    (folder / "b.png").unlink()
+    (grey.convert(mode) if mode else grey).save(folder / f"b.{kind}")
+
+
+def animated(kind, folder, images):
+    first, *others = map(Image.fromarray, images)
+    (folder / "b.png").unlink()
+    first.save(folder / f"b.{kind}", save_all=True, append_images=others)
+
+
+def key_colour(mode, folder, images):
+    colour = 7 if mode in ("L", "P") else (7, 7, 7)
+    images[0][0, 0] = 7
+    Image.fromarray(images[0]).convert(mode).save(folder / "b.png", transparency=colour)
 
 
 def another_size(folder, images):
@@ -99,7 +341,30 @@ def no_picture(folder, images):
         (deep, "b.png: pixels of kind I;16; allowed: 8-bit grey or colour"),
         (another_size, "b.png: 12 × 8 pixels, but a.png has 12 × 9; allowed: one size"),
         (broken, "b.png: not a whole picture"),
-        (no_picture, "b.png: not a whole picture"),
+        (no_picture, "b.png: not a whole picture (nothing in it begins a PNG, JPEG, "),
+        (bomb, "b.png: more pixels than can be meant; allowed: 89,478,485"),
+        (large, "b.png: more pixels than can be meant; allowed: 89,478,485"),
+        (thin, "b.png: 24 × 2000000 pixels in 69 bytes; allowed: 2000 a byte"),
+        (partial(blown_up, "BMP"), "b.png: 2000000 × 24 pixels in "),
+        (partial(blown_up, "WEBP"), "b.png: 9000 × 9000 pixels in "),
+        (partial(blown_up, "TIFF"), "b.png: 6000000 × 9 pixels in "),
+        (deep_colour, "b.png: 16 bits a channel; allowed: 8-bit grey or colour"),
+        (key, "b.png: a picture with a transparent colour; allowed: without"),
+        (short, "b.png: not a whole picture (image file is truncated"),
+        (no_end, "b.png: not a whole picture (truncated PNG file"),
+        (no_rows, "b.png: not a whole picture"),
+        (changed, "b.png: not a whole picture (broken PNG file (bad header checksum in b'IDAT'))"),
+        (partial(key_colour, "L"), "b.png: a picture with a transparent colour"),
+        (partial(key_colour, "RGB"), "b.png: a picture with a transparent colour"),
+        (partial(key_colour, "P"), "b.png: a picture with transparent pixels"),
+        (partial(animated, "png"), "b.png: a picture of several frames; allowed: one"),
+        (partial(animated, "gif"), "b.gif: a picture of several frames; allowed: one"),
+        (partial(animated, "webp"), "b.webp: a picture of several frames; allowed: one"),
+        (partial(animated, "tif"), "b.tif: a picture of several frames; allowed: one"),
+        (partial(saved, "jpg", "CMYK"), "b.jpg: pixels of kind CMYK; allowed: 8-bit"),
+        (partial(saved, "tif", "F"), "b.tif: pixels of kind F; allowed: 8-bit"),
+        (partial(saved, "tif", "I"), "b.tif: pixels of kind I; allowed: 8-bit"),
+        (partial(saved, "tif", "LAB"), "b.tif: pixels of kind LAB; allowed: 8-bit"),
     ],
 )
 def test_a_picture_that_will_not_do_is_named(pictures, change, message):
@@ -107,6 +372,41 @@ def test_a_picture_that_will_not_do_is_named(pictures, change, message):
     with pytest.raises(InputError) as error:
         load_folder(pictures[0])
     assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_all_pictures_are_looked_at_before_one_is_decoded(pictures, monkeypatch):
+    transparent(*pictures)
+    Image.new("CMYK", (12, 9)).save(pictures[0] / "z.jpg")
+    with pytest.raises(InputError, match=r"z\.jpg: pixels of kind CMYK"):
+        load_folder(pictures[0])
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "gif", "tif", "webp", "bmp"])
+def test_half_a_picture_is_refused(tmp_path, rng, suffix):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=f"a.{suffix}: not a whole picture"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "error", [struct.error, SyntaxError, EOFError, OverflowError, MemoryError, zlib.error, KeyError]
+)
+def test_whatever_a_decoder_raises_names_the_file(pictures, monkeypatch, error):
+    def fail(*args, **kwargs):
+        raise error("two\nlines")
+
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", fail)
+    with pytest.raises(InputError, match=r"a\.png: not a whole picture \(.?two.*lines.?\)"):
+        load_folder(pictures[0])
+
+
+def test_pictures_that_do_not_fit_into_memory_are_not_decoded(pictures, monkeypatch):
+    monkeypatch.setattr("geovq.images.free_memory", lambda: 900)
+    with pytest.raises(InputError, match=r"3 pictures of 12 × 9 pixels take .* GB; allowed: at "):
+        load_folder(pictures[0])
 
 
 def test_no_pictures_and_two_of_one_name(pictures, tmp_path):

@@ -81,7 +81,7 @@ def test_weights_rebuild_their_module_with_stable_bytes(tmp_path, images):
 
 def test_broken_weights_are_named(tmp_path):
     path = tmp_path / "vae.safetensors"
-    with pytest.raises(InputError, match=r"vae\.safetensors: no such weights file"):
+    with pytest.raises(InputError, match=r"vae\.safetensors: no such file"):
         load_module(path, VAE)
     save_module(path, VAE((8, 12), 3, [7]))
     with pytest.raises(InputError, match="holds VAE; allowed here: Classifier"):
