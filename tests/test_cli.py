@@ -279,11 +279,13 @@ def test_the_module_is_the_command_and_help_needs_no_torch():
     assert "Commands:" in done.stderr
 
 
+@pytest.mark.slow
 def test_commands_that_only_decode_import_no_clustering(home, tmp_path):
     """They take seconds, most of it torch."""
     model, tokens = home / "model", tmp_path / "tokens.npz"
     geovq(f"encode {model} {home}/pictures {tokens}")
-    code = "import sys\ntry: runpy.run_module('geovq', run_name='__main__')\nfinally: print(*sys.modules)"
+    run = "runpy.run_module('geovq', run_name='__main__')"
+    code = f"import runpy, sys\ntry: {run}\nfinally: print(*sys.modules)"
     for command in (
         ["decode", model, tokens, tmp_path / "decoded"],
         ["sample", model, tmp_path / "drawn.npz", "-n", "2"],
