@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from geovq.errors import TrainingWarning
 from geovq.models import VAE, CodeDecoder
 from geovq.params import Refine
 from geovq.quantizer import GeodesicQuantizer
@@ -125,7 +126,10 @@ def test_a_budget_that_hurts_changes_nothing(setting):
             for part in ("codes", "decoder")
         }
     )
-    found = refine(model, (tokens, tokens), (images, images), wild, seed=0)
+    with pytest.warns(
+        TrainingWarning, match=r"lower refine\.(codes|decoder)\.learning_rate = 1000"
+    ):
+        found = refine(model, (tokens, tokens), (images, images), wild, seed=0)
     assert found["decoder"] == found["codes"] == found["cell_means"]
 
 

@@ -17,16 +17,9 @@ from geovq.errors import InputError, WriteError
 from geovq.images import save_folder
 from geovq.marks import MARK_FILE, folder_mark
 from geovq.models import VAE
+from geovq.places import check_apart, check_file, check_folder
 from geovq.store import save_figure, save_json, save_module, save_npz
-from geovq.writing import (
-    PARTIAL,
-    check_apart,
-    check_file,
-    check_folder,
-    new_file,
-    new_folder,
-    sweep,
-)
+from geovq.writing import PARTIAL, new_file, new_folder, sweep
 
 POINTS = np.random.default_rng(0).standard_normal((60, 3))
 SMALL = {"codes": 4, "tokens": 2, "neighbors": 5, "train_ar": None}
