@@ -4,22 +4,30 @@ BIN := .venv/bin
 # As in stages/__init__.py, for the tests.
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 2000
+TWO_PROCESSES := --numprocesses 2 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run plots test docs lock clean
+.PHONY: run plots quick test audit docs lock clean
 
 run: .venv/ready  ## every stage, then the table of results
+	python -m stages.mend
 	dvc repro
 	python -m geovq.report metrics/evaluate.json
 
 plots: .venv/ready  ## DVC's page of plots, readable offline; REVISIONS="HEAD~1 HEAD" compares
 	python -m stages.plots $(REVISIONS)
 
-test: .venv/ready  ## style, types, tests
+quick: .venv/ready  ## style, types, and the tests that take seconds at most
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest
+	pytest $(TWO_PROCESSES) -m "not slow"
+
+test: quick  ## and the tests that take longer
+	pytest $(TWO_PROCESSES) -m slow
+
+audit: .venv/ready  ## known vulnerabilities of what is pinned; asks PyPI
+	uv tool run pip-audit@2.10.1 --requirement requirements.txt --disable-pip --strict
 
 docs: .venv/ready  ## the site: docs/_build/html/index.html
 	sphinx-build -W --keep-going --quiet -d docs/_build/cache docs docs/_build/html

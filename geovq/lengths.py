@@ -100,7 +100,7 @@ class Metric:
         bad = np.flatnonzero(np.isnan(found).any(1))
         if len(bad):
             raise InputError(
-                f"{name}: row {bad[0]} is {rows[bad[0], 0] + 0.0:g} everywhere; allowed with metric "
+                f"{name}: row {bad[0]} is {rows[bad[0], 0] + 0.0:g} everywhere; allowed with "
                 "'cosine': no row of zeros, with 'correlation': none of equal numbers"
             )
         return found

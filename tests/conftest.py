@@ -74,3 +74,29 @@ def open_page():
 
         yield opened
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def warm():
+    """What runs DVC and the stages without importing anew what they need."""
+    from benchmarks.warm import Warm
+
+    started = Warm()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def copy(tmp_path_factory, warm):
+    """A small checkout in which every stage has run once, in a folder with a difficult name.
+
+    Whatever the environment tells of its user and machine has the word `sentinel` in it.
+    """
+    from benchmarks.small import IN_ORDER, Copy
+
+    folder = tmp_path_factory.mktemp("first") / "sentinel: über uns, $HOME 'x'"
+    folder.mkdir()
+    names = dict.fromkeys(("USER", "LOGNAME", "USERNAME", "HOSTNAME"), "sentinel")
+    made = Copy(folder, warm, **names, HOME=str(folder), TZ="Pacific/Kiritimati", LC_ALL="C")
+    assert made.repro() == set(IN_ORDER)
+    return made

@@ -290,6 +290,7 @@ def test_the_module_is_the_command_and_help_needs_no_torch():
     assert "Commands:" in done.stderr
 
 
+@pytest.mark.slow
 def test_commands_that_only_decode_import_no_clustering(home, tmp_path):
     """They take seconds, most of it torch."""
     model, tokens = home / "model", tmp_path / "tokens.npz"

@@ -68,6 +68,7 @@ def test_examples_run(page, names, tmp_path, monkeypatch):
     run(page, names)
 
 
+@pytest.mark.slow
 def test_the_walk_through_needs_nothing_and_leaves_what_it_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(OWN_DATA, {}, shell=True)

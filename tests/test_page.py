@@ -5,6 +5,7 @@ import io
 import re
 from collections import Counter
 from dataclasses import replace
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -320,3 +321,36 @@ def test_pairs_are_of_two_classes_and_of_one():
     assert (labels[pairs[:, 0]] == labels[pairs[:, 1]]).tolist() == [False] * 3 + [True] * 3
     assert len(choose_pairs(None, 50, seed=0)) == 6
     assert len(choose_pairs(np.zeros(50, int), 50, seed=0)) == 3
+
+
+class Parsed(HTMLParser):
+    """Every element of a page, with the names of its attributes, and all text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, [name for name, _ in attributes]))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", "</script>--><b>&amp;", "\" onload=\"alert(1)' x='"]
+)
+def test_what_it_shows_cannot_become_a_part_of_it(content, name):
+    plain = Parsed(render(content))
+    content.scores["data"]["dataset"] = name
+    labels = np.array([name, "other"])[content.test_labels % 2]
+    for titles in (content.reconstructions, content.samples, content.curves):
+        key = next(iter(titles))
+        renamed = {name if title == key else title: shown for title, shown in titles.items()}
+        titles.clear()
+        titles.update(renamed)
+    page = Parsed(render(replace(content, test_labels=labels)))
+    assert page.tags == plain.tags
+    assert page.text.count(f"geovq on {name}") == 2
+    assert f"class {name}" in page.text

@@ -9,6 +9,8 @@ from PIL import Image
 from geovq.page import render
 from tests.page_content import CODES, GRID, SHAPE, TOKENIZERS, TOKENS, draw_content, embedded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["residual", "product", "grid"])
 def layout(request):

@@ -98,6 +98,7 @@ def test_pairs_are_of_the_kinds_they_are_called(rng):
     assert (pairs[:, 0] != pairs[:, 1]).all()
 
 
+@pytest.mark.slow
 def test_the_study_runs_and_goes_on_where_it_stopped(tmp_path, capsys):
     kept = tmp_path / "kept"
     arguments = [str(tmp_path / "out"), "--quick", "--models", str(kept), "--seeds", "2"]

@@ -89,6 +89,7 @@ def test_of_both_schedules_the_better_on_validation_stands():
         assert model == best.max_steps
 
 
+@pytest.mark.slow
 def test_the_study_runs_and_goes_on_where_it_stopped(tmp_path, capsys):
     arguments = [str(tmp_path), "--quick", "--seeds", "1", "--tokens", "1", "2"]
     main(arguments)

@@ -77,6 +77,7 @@ def test_the_document_has_one_frame_whatever_the_number_of_parameters(first, pan
     assert sum(len(axes.patches) for axes in figure.axes) == 1
 
 
+@pytest.mark.slow
 def test_a_search_queues_experiments_and_collects_their_scores(tmp_path, monkeypatch):
     """DVC's own queue, on a pipeline of one stage that only writes what its parameters say."""
     monkeypatch.chdir(tmp_path)

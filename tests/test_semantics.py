@@ -176,6 +176,7 @@ def test_what_is_said_of_rivals_follows_their_spread():
     assert "needs more than 5 bits" in said
 
 
+@pytest.mark.slow
 def test_the_study_runs_and_goes_on_where_it_stopped(tmp_path, capsys):
     arguments = [str(tmp_path), "--quick", "--seeds", "2", "--vqvae-seeds", "2"]
     arguments += ["--codes", "16", "32", "--models", str(tmp_path / "models")]
@@ -211,6 +212,7 @@ def test_cells_of_a_grid_are_clustered_together(tmp_path):
     assert run.latents["test"].shape[1] == GRID["latent_dim"]
 
 
+@pytest.mark.slow
 def test_a_weight_of_the_kl_term_makes_other_networks(tmp_path, capsys):
     arguments = [str(tmp_path), "--quick", "--seeds", "2", "--codes", "16", "--kl-weight", "0.1"]
     main([*arguments, "--vqvae-seeds", "2", "--models", str(tmp_path / "models")])
@@ -222,6 +224,7 @@ def test_a_weight_of_the_kl_term_makes_other_networks(tmp_path, capsys):
     assert "| VQ-VAE " in text
 
 
+@pytest.mark.slow
 def test_other_latents_need_no_network(tmp_path, capsys):
     arguments = [str(tmp_path), "--quick", "--seeds", "2", "--codes", "16"]
     main([*arguments, "--latents", "pca", "--models", str(tmp_path / "models")])

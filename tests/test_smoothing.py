@@ -97,6 +97,7 @@ def test_correlation_counts_spaces_not_seeds():
     assert np.isnan(Results(rows[:6], (0, 20)).correlation("share", "smoothing")).all()
 
 
+@pytest.mark.slow
 def test_the_study_runs_and_goes_on_where_it_stopped(tmp_path, capsys):
     spaces = ["vae-10", "vae-32", "ae-20", "pca-20"]
     kept = tmp_path / "kept"
