@@ -44,4 +44,4 @@ lock: .venv/ready  ## pin requirements.in to the last transitive package
 		--custom-compile-command 'make lock' requirements.in -o requirements.txt
 
 clean:  ## the environment and what was computed (not the cache)
-	rm -rf .venv data/* docs/_build docs/api docs/gallery
+	rm -rf .venv .geovq data/* docs/_build docs/api docs/gallery

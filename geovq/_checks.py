@@ -21,6 +21,7 @@ __all__ = [
     "check_jobs",
     "check_number",
     "check_numbers",
+    "check_range",
     "check_rows",
     "check_seed",
     "check_spread",
@@ -34,12 +35,14 @@ NOT_NUMBERS: tuple[type, ...] = (str, bytes, bool, np.bool_, complex, np.complex
 NOT_NUMBERS += (np.datetime64, np.timedelta64, datetime.date, datetime.time, datetime.timedelta)
 
 
-def check_integer(name: str, value: Any, least: int, most: int | None = None) -> None:
+def check_integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> None:
     """Refuse all but an integer in range; True is none."""
+    limits = [f"at least {least}"] * (least is not None) + [f"at most {most}"] * (most is not None)
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):
-        limit = f"an integer of at least {least}" + ("" if most is None else f", at most {most}")
-        raise InputError(f"{name} = {value!r}; allowed: {limit}")
+    low = least is not None and whole and value < least
+    if not whole or low or (most is not None and value > most):
+        allowed = "an integer" + (f" of {', '.join(limits)}" if limits else "")
+        raise InputError(f"{name} = {value!r}; allowed: {allowed}")
 
 
 def check_flag(name: str, value: Any) -> None:
@@ -124,6 +127,13 @@ def check_rows(
         bad = array[~np.isfinite(array)][0]
         raise InputError(f"{name} of shape {array.shape} holds {bad}; allowed: finite numbers")
     return array
+
+
+def check_range(name: str, array: np.ndarray, least: float, most: float) -> None:
+    """Refuse arrays with numbers out of range."""
+    bad = array[(array < least) | (array > most)]
+    if len(bad):
+        raise InputError(f"{name} holds {bad[0]:g}; allowed: {least:g} to {most:g}")
 
 
 def check_spread(name: str, points: np.ndarray) -> None:

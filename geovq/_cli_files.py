@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geovq.errors import InputError
+from geovq._yaml import YAMLTextError, from_yaml
+from geovq.checkpoints import checked_folder, discard
+from geovq.errors import InputError, TrainingError
 from geovq.images import KIND, SUFFIXES, load_folder, save_folder
+from geovq.places import check_apart, check_file, check_folder
+from geovq.settings import settings
 from geovq.store import is_ours, load_npz, save_npz
-from geovq.writing import check_apart, check_file, check_folder
 
 if TYPE_CHECKING:
     from geovq.codec import Codec
 
-__all__ = ["check_output", "check_target", "read", "read_tokens", "setting", "table", "write"]
+__all__ = [
+    "check_options",
+    "check_output",
+    "check_target",
+    "read",
+    "read_tokens",
+    "setting",
+    "table",
+    "unfinished",
+    "write",
+]
 
 
 def check_target(
@@ -31,7 +46,7 @@ def check_target(
     force : bool
         Whether what is there may be replaced, if geovq wrote it.
     kind : str, optional
-        Of the folder that will be written, as in `geovq.writing.check_folder`; an .npz file by
+        Of the folder that will be written, as in `geovq.places.check_folder`; an .npz file by
         default.
     inputs : sequence of Path
         What the command reads; the output may be none of it, nor in it or around it.
@@ -137,15 +152,47 @@ def write(path: Path, codec: Codec, tokens: np.ndarray, names: np.ndarray | None
 
 def setting(text: str) -> tuple[str, Any]:
     """Take `KEY=VALUE` apart; the value is YAML, as in params.yaml."""
-    from ruamel.yaml import YAML, YAMLError
-
     key, equals, value = text.partition("=")
     try:
         if key and equals:
-            return key, YAML(typ="safe").load(value)
-    except (YAMLError, ValueError, RecursionError):  # a date of no calendar, a thousand brackets
+            return key, from_yaml(value)
+    except YAMLTextError:
         pass
-    raise InputError(f"--set {text}: allowed: KEY=VALUE, the value in YAML")
+    raise InputError(f"--set {shorten(text, 80)}: allowed: KEY=VALUE, the value in YAML")
+
+
+def check_options(options: Mapping[str, Any], source: Path) -> None:
+    """Name a mistake in options of a fit before `source`, which may be large, is read.
+
+    They have to suit images; or latents, unless the source is a folder.
+    """
+    try:
+        settings(options)
+    except InputError as error:
+        if source.is_dir():
+            raise
+        try:
+            settings(options, absent=["train_vae", "refine"])
+        except InputError:
+            raise error from None
+
+
+@contextmanager
+def unfinished(model: Path) -> Iterator[Path]:
+    """Give a folder beside a model for its checkpoints.
+
+    It stays when the block is interrupted, or the training diverges; input that will not do leaves
+    nothing.
+    """
+    folder = checked_folder(model.with_name(f".{model.name[:50]}.unfinished"))
+    try:
+        yield folder
+    except TrainingError:
+        raise
+    except InputError:
+        discard(folder)
+        raise
+    discard(folder)
 
 
 def table(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

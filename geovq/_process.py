@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import signal
@@ -87,5 +88,6 @@ def _sigterm_raises() -> Iterator[None]:
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would stop the cleaning up
-    os.write(2, b"error: terminated\n")  # the interrupted code may be writing to sys.stderr itself
+    # The line comes last, when progress bars are closed.
+    atexit.register(os.write, 2, b"error: terminated\n")
     sys.exit(TERMINATED)

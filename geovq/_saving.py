@@ -175,7 +175,8 @@ class SavedKMeans:
         edges = saved.numbers("graph/data", None)
         ends = saved.rows("graph/indices", len(edges), n)
         starts = saved.rows("graph/indptr", n + 1, len(edges) + 1)
-        if starts[0] or starts[-1] != len(edges) or (np.diff(starts) < 0).any() or min(edges) < 0:
+        ordered = starts[0] == 0 and starts[-1] == len(edges) and (np.diff(starts) >= 0).all()
+        if not ordered or edges.min(initial=0) < 0:  # a single node has no edge
             raise InputError(f"{path}: its graph is damaged")
         kmeans.graph_ = sparse.csr_matrix((edges, ends, starts), shape=(n, n))
         if "geometry/points" in named or not kmeans._precomputed:

@@ -127,26 +127,32 @@ def fit(
 
     -S takes any other parameter of training, as docs/parameters.md explains them.
 
+    What training has come to is kept in the folder .MODEL.unfinished, beside MODEL, until MODEL is
+    written: after an interruption the same command goes on from there.
+
     \b
     Example: three tokens of 16 codes, 12 bits an image
       geovq fit digits model --codes 16 --tokens 3 -S train_ar.cell=lstm
     """
-    from geovq._cli_files import check_target, read, setting
+    from geovq._cli_files import check_options, check_target, read, setting, unfinished
     from geovq.model_files import KIND
 
-    check_target(model, force, KIND, [source])
-    arrays = read(source)
     chosen = {name: value for name, value in options.items() if value is not None}
     chosen |= dict(setting(change) for change in changes)
     chosen |= {} if refine else {"refine": None}
     chosen |= {} if prior else {"train_ar": None}
+    check_options(chosen, source)
+    check_target(model, force, KIND, [source])
+    arrays = read(source)
     from geovq.codec import Codec  # late, for it takes long
 
-    if "images" in arrays:
-        codec = Codec.fit(arrays["images"], **chosen)
-    else:
-        codec = Codec.fit_latents(arrays["means"], arrays.get("log_variances"), **chosen)
-    codec.save(model)
+    with unfinished(model) as checkpoints:
+        chosen |= {"checkpoints": checkpoints}
+        if "images" in arrays:
+            codec = Codec.fit(arrays["images"], **chosen)
+        else:
+            codec = Codec.fit_latents(arrays["means"], arrays.get("log_variances"), **chosen)
+        codec.save(model)
     show(codec.info)
 
 

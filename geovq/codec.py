@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from geovq.arrays import as_latents
+from geovq.checkpoints import checked_folder
 from geovq.errors import InputError
 from geovq.fingerprint import fingerprint
 from geovq.fitting import fit_images, fit_latents, ready
@@ -70,7 +70,14 @@ class Codec:
             self.check_codebook("prior", prior.config["codebook"])
 
     @classmethod
-    def fit(cls, images: ArrayLike, *, vae: Autoencoder | None = None, **options: Any) -> Codec:
+    def fit(
+        cls,
+        images: ArrayLike,
+        *,
+        vae: Autoencoder | None = None,
+        checkpoints: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> Codec:
         """Train a VAE, quantise its latents, refine the codes, and train the prior of the tokens.
 
         A tenth of the images is held out: it stops the training and gives the figures in `info`.
@@ -82,22 +89,39 @@ class Codec:
         vae : Autoencoder, optional
             A VAE of your own, trained already. A module is moved to the best device and set to
             evaluation. Only a `geovq.models.VAE` has its codes refined.
+        checkpoints : path-like, optional
+            Folder, new or of an earlier call, for what training has come to: after an interruption
+            the same call goes on from there, with the same result. It stays until you delete it.
         **options
             As in `geovq.settings.settings`: `codes=16`, say, or `train_ar=None`.
 
         Raises
         ------
         InputError
-            The images, an option, or what the VAE gives are not as said here.
+            The images, an option, or what the VAE gives are not as said here; or the folder is not
+            one of checkpoints.
+        TrainingError
+            A loss became infinite, or no number.
+
+        Warns
+        -----
+        TrainingWarning
+            A training came to little; the message says what to change.
         """
         absent = [] if vae is None else ["train_vae"]
         if vae is not None and not isinstance(vae, VAE):
             absent.append("refine")
-        return cls(*fit_images(as_8_bit(images), vae, settings(options, absent)))
+        chosen = settings(options, absent)
+        return cls(*fit_images(as_8_bit(images), vae, chosen, _folder(checkpoints)))
 
     @classmethod
     def fit_latents(
-        cls, means: ArrayLike, log_variances: ArrayLike | None = None, **options: Any
+        cls,
+        means: ArrayLike,
+        log_variances: ArrayLike | None = None,
+        *,
+        checkpoints: str | os.PathLike[str] | None = None,
+        **options: Any,
     ) -> Codec:
         """Quantise latents and train the prior of their tokens; no image is needed.
 
@@ -106,19 +130,26 @@ class Codec:
         means : array-like of shape (N, D)
         log_variances : array-like of shape (N, D), optional
             Without them the metric is `euclidean` unless told otherwise.
-        **options
+        checkpoints, **options
             As in `fit`.
 
         Raises
         ------
         InputError
             The latents or an option are not as said here.
+        TrainingError
+            As in `fit`.
+
+        Warns
+        -----
+        TrainingWarning
+            As in `fit`.
         """
         if log_variances is None:
             options = {"metric": "euclidean"} | options
         chosen = settings(options, absent=["train_vae", "refine"])
         points, spread = as_latents(means, log_variances)
-        return cls(*fit_latents(points, spread, chosen))
+        return cls(*fit_latents(points, spread, chosen, _folder(checkpoints)))
 
     def encode(self, images: ArrayLike, *, progress: bool = False) -> np.ndarray:
         """Images of the shape fitted on, uint8 or float in [0, 1] → tokens (N, T), int64.
@@ -158,17 +189,22 @@ class Codec:
         """Draw tokens (count, T), int64, from the prior; `decode` makes images of them.
 
         Below temperature 1 the likely tokens gain.
+
+        Raises
+        ------
+        InputError
+            There is no prior, or an argument is out of range.
         """
         if self.prior is None:
             raise InputError("train_ar = None: this model has no prior, and samples need one")
         for name, value, least, most in (
             ("count", count, 1, MOST_SAMPLES),
-            ("seed", seed, 0, 2**64 - 1),
+            ("seed", seed, 0, 2**32 - 1),
         ):
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-                raise InputError(f"{name} = {value!r}; allowed: an integer, {least} to {most}")
-        if not 0 < temperature < math.inf:
-            raise InputError(f"temperature = {temperature}; allowed: above 0, finite")
+                raise InputError(f"{name} = {value!r}; allowed: an integer, {least} to {most:,}")
+        if not 0.001 <= temperature <= 100:
+            raise InputError(f"temperature = {temperature}; allowed: 0.001 to 100")
         generator = torch.Generator(best_device()).manual_seed(seed)
         drawn = self.prior.sample(count, temperature=temperature, generator=generator)
         return drawn.cpu().numpy()
@@ -267,3 +303,7 @@ class Codec:
                     f"allowed: [0, {codes - 1}]"
                 )
         return found.astype(np.int64)
+
+
+def _folder(checkpoints: str | os.PathLike[str] | None) -> Path | None:
+    return None if checkpoints is None else checked_folder(Path(checkpoints))

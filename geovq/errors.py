@@ -1,14 +1,22 @@
-"""The exceptions geovq raises for input it cannot use, and for output it cannot write."""
+"""The exceptions geovq raises for input it cannot use, and its warnings of poor training."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["InputError", "WeightsFileError", "WriteError"]
+__all__ = ["InputError", "TrainingError", "TrainingWarning", "WeightsFileError", "WriteError"]
 
 
 class InputError(ValueError):
     """Bad input: the message names the parameter or file, its value, and what is allowed."""
+
+
+class TrainingError(InputError):
+    """A training that came to no numbers: the message names the parameter to change."""
+
+
+class TrainingWarning(UserWarning):
+    """A training that ended, but poorly: the message names the parameter to change."""
 
 
 class WeightsFileError(InputError):

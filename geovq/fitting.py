@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +35,12 @@ class Parts(NamedTuple):
     info: dict[str, Any]
 
 
-def fit_images(images: np.ndarray, vae: Autoencoder | None, chosen: Settings) -> Parts:
+def fit_images(
+    images: np.ndarray,
+    vae: Autoencoder | None,
+    chosen: Settings,
+    checkpoints: Path | None = None,
+) -> Parts:
     """Train a VAE if there is none, quantise its latents, refine the codes, train the prior.
 
     Parameters
@@ -43,12 +49,16 @@ def fit_images(images: np.ndarray, vae: Autoencoder | None, chosen: Settings) ->
     vae : Autoencoder, optional
     chosen : Settings
         Without `train_vae` if there is a VAE, and without `refine` if it is not ours.
+    checkpoints : Path, optional
+        Folder for what training has come to.
     """
     inside = held_out(images, chosen.validation_fraction, chosen.seed)
     pixels = as_pixels(images[~inside]), as_pixels(images[inside])
-    figures = {}
+    figures, seed = {}, chosen.seed
     if chosen.train_vae is not None:
-        vae, figures["vae_loss"] = train_vae(*pixels, chosen.train_vae, chosen.seed)
+        vae, figures["vae_loss"] = train_vae(
+            *pixels, chosen.train_vae, seed, checkpoints=checkpoints
+        )
     assert vae is not None
     _check(ready(vae), pixels[0][:2])
     quantizer = _quantizer(chosen)
@@ -58,16 +68,17 @@ def fit_images(images: np.ndarray, vae: Autoencoder | None, chosen: Settings) ->
     tokens = tokenizer.encode(pixels[0]), tokenizer.encode(pixels[1])
     if chosen.refine is not None and isinstance(vae, VAE):
         model = CodeDecoder.of(vae, quantizer, **chosen.refine.search)
-        refine(model, tokens, pixels, chosen.refine, chosen.seed)
+        refine(model, tokens, pixels, chosen.refine, seed, checkpoints)
         tokenizer = PostHocTokenizer(vae, quantizer, model)
         rows = (
             (tokens[0], pixels[0], means),
             (tokens[1], pixels[1], in_batches(vae.encode, pixels[1])[0]),
         )
-        tokens = choose_tokens(model, *rows, chosen.refine, chosen.seed)
+        tokens = choose_tokens(model, *rows, chosen.refine, seed, checkpoints)
     (logits,) = in_batches(tokenizer.decode, tokens[1])
     figures["bce"] = bce(logits, pixels[1], tokenizer.likelihood)
-    prior = _prior(tokens, quantizer, code_vectors(tokenizer), chosen, figures)
+    vectors = code_vectors(tokenizer)
+    prior = _prior(tokens, quantizer, vectors, chosen, figures, checkpoints)
     if prior is not None:
         figures["total"] = figures["bce"] + figures["code_length"]
     info = _info(quantizer, tokens, figures, chosen) | {
@@ -77,7 +88,12 @@ def fit_images(images: np.ndarray, vae: Autoencoder | None, chosen: Settings) ->
     return Parts(quantizer, tokenizer, prior, info)
 
 
-def fit_latents(means: np.ndarray, log_variances: np.ndarray | None, chosen: Settings) -> Parts:
+def fit_latents(
+    means: np.ndarray,
+    log_variances: np.ndarray | None,
+    chosen: Settings,
+    checkpoints: Path | None = None,
+) -> Parts:
     """Quantise latents and train the prior of their tokens.
 
     Parameters
@@ -86,6 +102,8 @@ def fit_latents(means: np.ndarray, log_variances: np.ndarray | None, chosen: Set
     log_variances : ndarray of shape (N, D), optional
     chosen : Settings
         Without `train_vae` and `refine`.
+    checkpoints : Path, optional
+        As in `fit_images`.
     """
     inside = held_out(means, chosen.validation_fraction, chosen.seed)
     train, validation = (
@@ -100,7 +118,7 @@ def fit_latents(means: np.ndarray, log_variances: np.ndarray | None, chosen: Set
     errors = quantizer.decode(tokens[1].numpy()) - validation[0]
     figures = {"squared_error": float((errors**2).sum(1).mean())}
     vectors = torch.from_numpy(np.concatenate(quantizer.codebooks())).float()
-    prior = _prior(tokens, quantizer, vectors, chosen, figures)
+    prior = _prior(tokens, quantizer, vectors, chosen, figures, checkpoints)
     info = _info(quantizer, tokens, figures, chosen)
     return Parts(quantizer, None, prior, info)
 
@@ -141,12 +159,18 @@ def _prior(
     vectors: Tensor,
     chosen: Settings,
     figures: dict[str, float],
+    checkpoints: Path | None,
 ) -> Prior | None:
     """Train the prior, if one is wanted, and note its code length."""
     if chosen.train_ar is None:
         return None
     prior, nats = train_prior(
-        *tokens, quantizer.vocabulary, chosen.train_ar, chosen.seed, vectors=vectors
+        *tokens,
+        quantizer.vocabulary,
+        chosen.train_ar,
+        chosen.seed,
+        vectors=vectors,
+        checkpoints=checkpoints,
     )
     figures |= {"code_length": nats, "code_length_bits": nats / math.log(2)}
     return prior

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geovq._checks import check_rows
 from geovq.errors import InputError
 from geovq.geometry import Length, euclidean_length
 
@@ -103,7 +104,7 @@ def _decoded(latents: Latents, chunk: np.ndarray, decode: Decode | None) -> np.n
         raise InputError("decode = None; metric pullback needs the decoder")
     kept = np.zeros_like(latents.means)  # dimensions outside the chunk at the prior's mean
     kept[:, chunk] = latents.means[:, chunk]
-    return decode(kept)
+    return check_rows("decode(latents)", decode(kept), len(kept))
 
 
 METRICS = {

@@ -100,8 +100,8 @@ class Metric:
         bad = np.flatnonzero(np.isnan(found).any(1))
         if len(bad):
             raise InputError(
-                f"{name}: row {bad[0]} is {rows[bad[0], 0] + 0.0:g} throughout, and no direction; "
-                "allowed with metrics 'cosine' (zeros) and 'correlation' (any number): other rows"
+                f"{name}: row {bad[0]} is {rows[bad[0], 0] + 0.0:g} everywhere; allowed with "
+                "'cosine': no row of zeros, with 'correlation': none of equal numbers"
             )
         return found
 

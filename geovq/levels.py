@@ -6,11 +6,15 @@ None. Every level has `vectors` (K, F), the codes.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
+from geovq._scales import exponent
+from geovq._threads import safe_after_fork
 from geovq.geometry import CHUNK, Geometry, Length, nearest_center
 from geovq.neighbors import nearest_neighbors
 
@@ -68,7 +72,9 @@ def _nearest(points: np.ndarray, vectors: np.ndarray, weights: np.ndarray | None
     """argmin_c Σ_d w_d (x_d − c_d)², (N,) int64."""
     if weights is None:
         return nearest_neighbors(vectors, points, 1)[:, 0]
-    # Σ w x² is the same for every code.
+    # Σ w x² is the same for every code; a common offset would cost digits.
+    origin = vectors.mean(0)
+    points, vectors = points - origin, vectors - origin
     return (weights @ vectors.T**2 - 2 * (weights * points) @ vectors.T).argmin(1)
 
 
@@ -84,8 +90,13 @@ def k_means(
     """
     from sklearn.cluster import KMeans
 
-    kmeans = KMeans(codes, n_init=3, random_state=seed).fit(points)
-    labels, vectors = kmeans.labels_.astype(np.int64), kmeans.cluster_centers_
+    power = exponent(points)
+    kmeans = KMeans(codes, n_init=3, random_state=seed)
+    with warnings.catch_warnings(), safe_after_fork():
+        # Fewer distinct points than codes: codes are then equal, as the quantiser says.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        kmeans.fit(np.ldexp(points, power) if power else points)
+    labels, vectors = kmeans.labels_.astype(np.int64), np.ldexp(kmeans.cluster_centers_, -power)
     for _ in range(50 if weights is not None else 0):
         vectors = cell_means(points, labels, vectors, weights)
         found = _nearest(points, vectors, weights)

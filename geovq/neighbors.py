@@ -2,7 +2,8 @@
 
 faiss searches in float32. Neighbours that float32 cannot tell apart are ranked in float64; where
 it cannot even tell which points are near (groups far apart, points much denser than the whole is
-wide), the search is repeated around such a query, and what is then still unsure goes to a k-d tree.
+wide), the search is repeated around such a query, and what is then still unsure, or has but few
+features, goes to a k-d tree.
 So neither the scale nor the origin of the points matters.
 """
 
@@ -29,6 +30,7 @@ TIED = 1e-13  # relative difference of distances that rounding alone may make
 # Points are scaled so that their largest coordinate is about 2**40. float32 then has room for the
 # squares of 2**50, and for those of 1e-31 of that coordinate.
 LARGEST, FARTHEST = 40, 2.0**50
+FEW_FEATURES = 8  # up to which a k-d tree settles what is unsure faster than another search
 WORTH_REPEATING = 0.25  # share of its queries that a search around one of them has to settle
 
 
@@ -66,7 +68,7 @@ def nearest_neighbors(
     # Centred, for a common offset would cost digits of float32.
     center = base.mean(0, dtype=np.float64).astype(base.dtype)
     found, sure = _around(center, base, queries, k, exact)
-    left, settled = np.flatnonzero(~sure), 1.0
+    left, settled = np.flatnonzero(~sure), float(base.shape[1] > FEW_FEATURES)
     while len(left) and settled > WORTH_REPEATING:
         part, sure = _around(queries[left[len(left) // 2]], base, queries[left], k, exact)
         found[left[sure]] = part[sure]
@@ -134,7 +136,9 @@ def _around(
     error = ROUNDING * (4 + rows.shape[1] ** 0.5) * reach**2
     close = np.flatnonzero((np.diff(squares, axis=1) <= 2 * error[:, None]).any(1) & sure)
     found = found[:, :k]
-    if len(close):
+    if rows.shape[1] <= FEW_FEATURES:
+        sure[close] = False
+    elif len(close):
         # (x − y)² loses less, and is the same whatever other queries there are.
         wide, squares = _exact(rows, wanted[close], min(2 * k + MORE, len(base)), direct=True)
         found[close], nearer, widest = _ranked(base, queries[close], wide, k)

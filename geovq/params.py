@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from stat import S_ISREG
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from geovq._explain import explain
+from geovq._yaml import YAMLTextError, from_yaml
 from geovq.errors import InputError
 
 __all__ = [
@@ -24,30 +27,44 @@ __all__ = [
     "Section",
     "TrainAR",
     "TrainVAE",
+    "as_params",
     "check_together",
-    "explain",
     "load_params",
 ]
 
-Count = Annotated[int, Field(ge=1)]
-Codes = Annotated[int, Field(ge=2)]
-Seed = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(gt=0, lt=0.5)]
+# Bounds are generous: beyond them there is overflow, or a run that does not end.
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # as NumPy and scikit-learn take it
+Fraction = Annotated[float, Field(ge=0.001, lt=0.5)]
+FileName = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
 Layout = Literal["residual", "product", "grid"]
+# Of networks.
+Width = Annotated[int, Field(ge=1, le=100_000)]
+Layers = Annotated[int, Field(ge=1, le=100)]
+# Of training.
+Rate = Annotated[float, Field(ge=1e-10, le=10)]
+Steps = Annotated[int, Field(ge=1, le=10_000_000)]
+StepsOrNone = Annotated[int, Field(ge=0, le=10_000_000)]
+Weight = Annotated[float, Field(ge=0, le=1_000_000)]
+Temperature = Annotated[float, Field(ge=0.001, le=100)]
+# Of codes.
+Codes = Annotated[int, Field(ge=2, le=1_000_000)]
+Tokens = Annotated[int, Field(ge=1, le=4096)]
+SYMBOLS = 10_000_000  # codes of all tokens together
+HEADS = 4  # of a transformer
 
 
 class Section(BaseModel):
     """A section of `params.yaml`: immutable, strictly typed, no unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Prepare(Section):
     """Which images, and how they are split."""
 
     dataset: Literal["digits", "photographs", "mnist", "fashion_mnist", "kmnist", "npz"]
-    root: str
-    file: str | None
+    root: FileName
+    file: FileName | None
     validation_fraction: Fraction
     test_fraction: Fraction
 
@@ -65,25 +82,42 @@ class Budget(Section):
     `tolerance` of itself; the best weights are kept whatever the tolerance.
     """
 
-    learning_rate: Annotated[float, Field(gt=0)] = 0.001
+    place: ClassVar[str] = ""  # where messages say that its keys are
+
+    learning_rate: Rate = 0.001
     schedule: Literal["cosine", "constant"] = "cosine"
-    batch_size: Count = 128
-    max_steps: Count
-    evaluate_every: Count = 100
-    patience: Count
-    tolerance: Annotated[float, Field(ge=0)] = 0.001
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 128
+    max_steps: Steps
+    evaluate_every: Steps = 100
+    patience: Steps
+    tolerance: Annotated[float, Field(ge=0, le=1)] = 0.001
+
+    def key(self, name: str) -> str:
+        """Full name of one of the keys."""
+        return f"{self.place}.{name}" if self.place else name
 
 
 class TrainVAE(Budget):
     """The continuous VAE."""
 
-    latent_dim: Count = 20
-    hidden: Annotated[list[Count], Field(min_length=1)] = [512, 512]
+    place = "train_vae"
+
+    latent_dim: Annotated[int, Field(ge=1, le=65_536)] = 20
+    hidden: Annotated[list[Width], Field(min_length=1, max_length=20)] = [512, 512]
     architecture: Literal["mlp", "conv", "conv_mlp"] = "mlp"
     likelihood: Literal["bernoulli", "logistic"] = "bernoulli"
-    kl_weight: Annotated[float, Field(ge=0)] = 1.0
-    max_steps: Count = 8000
-    patience: Count = 400
+    kl_weight: Weight = 1.0
+    max_steps: Steps = 8000
+    patience: Steps = 400
+
+    @model_validator(mode="after")
+    def _conv_mlp_has_both(self) -> TrainVAE:
+        if self.architecture == "conv_mlp" and len(self.hidden) < 2:
+            raise ValueError(
+                f"hidden = {self.hidden}; allowed with architecture conv_mlp: channels of at "
+                "least one convolution, and the size of a hidden layer"
+            )
+        return self
 
 
 class Codebooks(Section):
@@ -91,7 +125,7 @@ class Codebooks(Section):
 
     codes: Codes = 64
     first_codes: Codes | None = None
-    tokens: Count = 5
+    tokens: Tokens = 5
     layout: Layout = "residual"
 
     @model_validator(mode="after")
@@ -100,6 +134,15 @@ class Codebooks(Section):
             raise ValueError(
                 f"first_codes = {self.first_codes}: only the residual layout has a first level; "
                 f"allowed with layout {self.layout}: null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _codes_can_be_told_apart(self) -> Codebooks:
+        if sum(self.vocabulary) > SYMBOLS:
+            raise ValueError(
+                f"codes = {self.codes}; allowed with tokens {self.tokens}: "
+                f"{SYMBOLS:,} codes in all, at most"
             )
         return self
 
@@ -113,11 +156,11 @@ class Codebooks(Section):
 class GeodesicQuantize(Codebooks):
     """The post-hoc quantiser and its Euclidean twin."""
 
-    neighbors: Count = 10
+    neighbors: Annotated[int, Field(ge=1, le=10_000)] = 10
     metric: Literal["euclidean", "precision", "fisher", "pullback"] = "precision"
-    smoothing: Annotated[int, Field(ge=0)] = 0
+    smoothing: Annotated[int, Field(ge=0, le=10_000)] = 0
     whiten: bool = True
-    edge_power: Annotated[float, Field(gt=0)] = 1.0
+    edge_power: Annotated[float, Field(gt=0, le=20)] = 1.0
     assignment: Literal["vote", "geodesic"] = "vote"
 
     @model_validator(mode="after")
@@ -142,23 +185,29 @@ class GeodesicQuantize(Codebooks):
 class RefineCodes(Budget):
     """The code vectors; a budget that may be nothing."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = 0.02
-    max_steps: Annotated[int, Field(ge=0)] = 1000
-    patience: Count = 300
+    place = "refine.codes"
+
+    learning_rate: Rate = 0.02
+    max_steps: StepsOrNone = 1000
+    patience: Steps = 300
 
 
 class RefineDecoder(Budget):
     """The decoder; a budget that may be nothing."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = 0.0005
-    max_steps: Annotated[int, Field(ge=0)] = 2000
-    patience: Count = 300
+    place = "refine.decoder"
+
+    learning_rate: Rate = 0.0005
+    max_steps: StepsOrNone = 2000
+    patience: Steps = 300
 
 
 class RefineAgain(RefineDecoder):
     """The decoder once more, after the search; nothing unless asked for."""
 
-    max_steps: Annotated[int, Field(ge=0)] = 0
+    place = "refine.decoder_again"
+
+    max_steps: StepsOrNone = 0
 
 
 class Refine(Section):
@@ -166,9 +215,9 @@ class Refine(Section):
 
     codes: RefineCodes = RefineCodes()
     decoder: RefineDecoder = RefineDecoder()
-    candidates: Annotated[int, Field(ge=0)] = 8
-    sweeps: Count = 1
-    rate_weight: Annotated[float, Field(ge=0)] = 0.0
+    candidates: Annotated[int, Field(ge=0, le=1_000_000)] = 8
+    sweeps: Annotated[int, Field(ge=1, le=1000)] = 1
+    rate_weight: Weight = 0.0
     decoder_again: RefineAgain = RefineAgain()
 
     @property
@@ -180,32 +229,55 @@ class Refine(Section):
 class TrainVQVAE(Codebooks, Budget):
     """The end-to-end baseline."""
 
-    commitment: Annotated[float, Field(ge=0)]
+    place = "train_vqvae"
+
+    commitment: Weight
     codebook_update: Literal["gradient", "ema"]
-    warmup_steps: Count
+    warmup_steps: Steps
+
+    @model_validator(mode="after")
+    def _steps_are_left_after_warming_up(self) -> TrainVQVAE:
+        if self.warmup_steps >= self.max_steps:
+            raise ValueError(
+                f"warmup_steps = {self.warmup_steps}: part of max_steps; allowed: below "
+                f"max_steps = {self.max_steps}"
+            )
+        return self
 
 
 class TrainClassifier(Budget):
     """The small CNN behind `recognition` and the Fréchet distances."""
+
+    place = "train_classifier"
 
 
 class TrainAR(Budget):
     """The autoregressive prior over tokens."""
 
     cell: Literal["gru", "lstm", "transformer", "mlp"] = "gru"
-    layers: Count = 1
-    embed_dim: Count = 64
-    hidden_dim: Count = 128
-    context: Count = 32
-    max_steps: Count = 4000
-    evaluate_every: Count = 40
-    patience: Count = 400
+    place = "train_ar"
+
+    layers: Layers = 1
+    embed_dim: Width = 64
+    hidden_dim: Width = 128
+    context: Annotated[int, Field(ge=1, le=65_536)] = 32
+    max_steps: Steps = 4000
+    evaluate_every: Steps = 40
+    patience: Steps = 400
+
+    @model_validator(mode="after")
+    def _heads_divide_the_embedding(self) -> TrainAR:
+        if self.cell == "transformer" and self.embed_dim % HEADS:
+            raise ValueError(
+                f"embed_dim = {self.embed_dim}; allowed with cell transformer: multiples of {HEADS}"
+            )
+        return self
 
 
 class Evaluate(Section):
     """The report."""
 
-    temperatures: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    temperatures: Annotated[list[Temperature], Field(min_length=1, max_length=20)]
 
 
 class Params(Section):
@@ -261,24 +333,31 @@ def load_params(path: str | os.PathLike[str]) -> Params:
     ------
     InputError
         The file is missing or is not YAML, or a key is unknown, missing, of the wrong type or
-        out of range. The message lists every offending key.
+        out of range. The message, one line, lists every offending key.
     """
-    from ruamel.yaml import YAML, YAMLError
-
+    path = Path(path)
     try:
-        tree = YAML(typ="safe").load(Path(path))
+        if not S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise InputError(f"{path}: allowed: a file of parameters, in YAML")
+        tree = from_yaml(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the folder that holds it") from None
-    except YAMLError as error:
-        raise InputError(f"{path}: not YAML: {error}") from None
-    absent = [f"{key}: missing" for key in _missing(Params, tree)]
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except YAMLTextError as error:
+        raise InputError(f"{path}: {error}") from None
+    return as_params(tree, path)
+
+
+def as_params(tree: Any, name: object = "params") -> Params:
+    """Check what a parameter file says; `name` is what messages call it."""
+    wrong = [f"{key}: missing" for key in _missing(Params, tree)]
     try:
         params = Params.model_validate(tree)
     except ValidationError as error:
-        absent += [line for line in explain(error, Params) if not line.endswith(": missing")]
-        raise InputError("\n  ".join([f"{path}:", *absent])) from None
-    if absent:
-        raise InputError("\n  ".join([f"{path}:", *absent]))
+        wrong += [line for line in explain(error, Params) if not line.endswith(": missing")]
+    if wrong:
+        raise InputError(f"{name}: {'; '.join(wrong)}")
     return params
 
 
@@ -291,25 +370,3 @@ def _missing(section: type[Section], tree: Any, prefix: str = "") -> Iterator[st
             yield prefix + name
         elif isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             yield from _missing(field.annotation, tree[name], f"{prefix}{name}.")
-
-
-def explain(error: ValidationError, root: type[Section]) -> list[str]:
-    """One line a mistake: the key's full name, its value, and what is allowed."""
-    return [_explain(dict(part), root) for part in error.errors()]
-
-
-def _explain(error: dict[str, Any], root: type[Section]) -> str:
-    key = ".".join(map(str, error["loc"]))
-    if error["type"] == "value_error":  # one of the validators above, already in full
-        return f"{key}.{error['ctx']['error']}" if key else str(error["ctx"]["error"])
-    if error["type"] == "missing":
-        return f"{key}: missing"
-    if error["type"] == "extra_forbidden":
-        section: Any = root
-        for name in error["loc"][:-1]:
-            section = section.model_fields[name].annotation
-            section = (get_args(section) or [section])[0]  # of `Section | None`
-        return (
-            f"{key} = {error['input']!r}: unknown key; allowed: {', '.join(section.model_fields)}"
-        )
-    return f"{key} = {error['input']!r}: {error['msg']}"

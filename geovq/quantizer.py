@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from geovq._checks import (
+    check_flag,
+    check_integer,
+    check_number,
+    check_numbers,
+    check_range,
+    check_rows,
+    check_spread,
+)
 from geovq._saving import SavedQuantizer
 from geovq.errors import InputError
 from geovq.latent_metrics import METRICS, Decode, Latents
@@ -16,6 +28,8 @@ __all__ = ["GeodesicQuantizer", "balanced_chunks", "sample_cells"]
 
 
 SAMPLE = 60_000  # cells that a shared codebook is fitted on
+LARGEST_MEAN = 1e100  # so that squares of it, and these times a precision, stay within float64
+LARGEST_LOG = 80.0  # of a variance or precision, both about 5e34 then
 
 
 def balanced_chunks(kl: np.ndarray, chunks: int) -> list[np.ndarray]:
@@ -127,31 +141,41 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
 
     def fit(
         self,
-        means: np.ndarray,
-        log_variances: np.ndarray | None = None,
+        means: ArrayLike,
+        log_variances: ArrayLike | None = None,
         decode: Decode | None = None,
     ) -> GeodesicQuantizer:
         """Build the codebooks from the training latents.
 
         Parameters
         ----------
-        means : ndarray of shape (N, D)
-            Posterior means.
-        log_variances : ndarray of shape (N, D), optional
-            Of the posteriors. All metrics but `euclidean` need them, and so does the product
-            layout, which balances its chunks by KL.
+        means : array-like of shape (N, D)
+            Posterior means: real numbers of at most 1e100.
+        log_variances : array-like of shape (N, D), optional
+            Of the posteriors, from -80 to 80. All metrics but `euclidean` need them, and so does
+            the product layout, which balances its chunks by KL.
         decode : callable, optional
             (M, D) latents → (M, P) expected pixels. The pull-back metric needs it.
 
         Raises
         ------
         InputError
-            A parameter has a value that is not allowed, or does not fit the data.
+            A parameter has a value that is not allowed, or does not fit the data; the latents are
+            not as said here, or are on scales so different that float64 loses most of them.
+
+        Warns
+        -----
+        UserWarning
+            The graph had several components, or some latents are a billion times farther out than
+            half of all.
+        ConvergenceWarning
+            A position has fewer distinct codes than asked for, as the latents have no more.
         """
         latents = self._checked(means, log_variances)
         self._check_parameters(*latents.means.shape)
         if self.layout == "grid":
             return self._fit_cells(latents)
+        check_spread("means", latents.means)
         metric = METRICS[self.metric]
         self.scale_ = metric.scale(latents)
         self.chunks_ = [np.arange(latents.means.shape[1])] * self.tokens
@@ -175,6 +199,13 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             if self.layout == "residual":
                 points = points - level.vectors[tokens]
             self.levels_.append(level)
+            if (distinct := len(np.unique(level.vectors, axis=0))) < codes:
+                warnings.warn(
+                    f"codes = {codes}, but position {position} has {distinct} distinct codes, for "
+                    "its latents have no more to tell apart: ask for fewer codes or tokens",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
         return self
 
     def _fit_cells(self, latents: Latents) -> GeodesicQuantizer:
@@ -192,8 +223,8 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
 
     def encode(
         self,
-        means: np.ndarray,
-        log_variances: np.ndarray | None = None,
+        means: ArrayLike,
+        log_variances: ArrayLike | None = None,
         decode: Decode | None = None,
     ) -> np.ndarray:
         """Latents → tokens (N, T), int64; arguments as in `fit`."""
@@ -212,9 +243,25 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
         return tokens
 
     def decode(self, tokens: ArrayLike) -> np.ndarray:
-        """Tokens (N, T) → latents (N, D): the sum of their codes."""
+        """Tokens (N, T) → latents (N, D): the sum of their codes.
+
+        Raises
+        ------
+        InputError
+            Tokens that are no integers, not T in a row, or not among the codes.
+        """
+        books = self.codebooks()
+        check_numbers("tokens", tokens, "iu")
         tokens = np.asarray(tokens)
-        return np.sum([v[tokens[:, t]] for t, v in enumerate(self.codebooks())], axis=0)
+        if tokens.ndim != 2 or tokens.shape[1] != len(books):
+            raise InputError(f"tokens of shape {tokens.shape}; allowed: (N, {len(books)})")
+        for position, (column, codes) in enumerate(zip(tokens.T, books, strict=True)):
+            bad = column[(column < 0) | (column >= len(codes))]
+            if len(bad):
+                raise InputError(
+                    f"tokens: {bad[0]} at position {position}; allowed: 0 to {len(codes) - 1}"
+                )
+        return np.sum([v[tokens[:, t]] for t, v in enumerate(books)], axis=0)
 
     def codebooks(self) -> list[np.ndarray]:
         """Codes (K_t, D) of each position; 0 in the dimensions that a chunk has not."""
@@ -252,7 +299,11 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             smoothing=self.smoothing,
             whiten=self.whiten,
             random_state=self.random_state,
-        ).fit(points, edge_points=edge_points)
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X: ")  # said of the latents before
+            warnings.simplefilter("ignore", ConvergenceWarning)  # said of the codes hereafter
+            kmeans.fit(points, edge_points=edge_points)
         vectors = cell_means(points, kmeans.labels_, kmeans.cluster_centers_, weights)
         if self.assignment == "geodesic":
             return GeodesicCells(
@@ -267,19 +318,15 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             return points, None
         return points, 1 / (latents.variances * self.scale_**2)
 
-    def _checked(self, means: np.ndarray, log_variances: np.ndarray | None) -> Latents:
-        for name, array in (("means", means), ("log_variances", log_variances)):
-            if array is None:
-                continue
-            if array.ndim != 2 or array.shape != means.shape or not np.isfinite(array).all():
-                raise InputError(
-                    f"{name} of shape {array.shape}; allowed: finite, (N, D), "
-                    "the same for means and log_variances"
-                )
-            if hasattr(self, "scale_") and array.shape[1] != len(self.scale_):
-                raise InputError(f"{name} of shape {array.shape}; allowed: (N, {len(self.scale_)})")
-        double = None if log_variances is None else log_variances.astype(np.float64)
-        return Latents(means.astype(np.float64), double)
+    def _checked(self, means: ArrayLike, log_variances: ArrayLike | None) -> Latents:
+        width = len(self.scale_) if hasattr(self, "scale_") else None
+        found = check_rows("means", means, None, width).astype(np.float64)
+        check_range("means", found, -LARGEST_MEAN, LARGEST_MEAN)
+        if log_variances is None:
+            return Latents(found)
+        spread = check_rows("log_variances", log_variances, *found.shape).astype(np.float64)
+        check_range("log_variances", spread, -LARGEST_LOG, LARGEST_LOG)
+        return Latents(found, spread)
 
     def _check_parameters(self, n: int, dimensions: int) -> None:
         allowed = {
@@ -291,6 +338,13 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise InputError(f"{name} = {getattr(self, name)!r}; allowed: {', '.join(values)}")
+        for name in ("codes", "first_codes", "tokens", "neighbors"):
+            if name != "first_codes" or self.first_codes is not None:
+                check_integer(name, getattr(self, name))
+        check_integer("smoothing", self.smoothing, 0)
+        check_integer("random_state", self.random_state, 0, 2**32 - 1)
+        check_number("edge_power", self.edge_power)
+        check_flag("whiten", self.whiten)
         if self.tokens < 1:
             raise InputError(f"tokens = {self.tokens}; allowed: at least 1")
         if self.layout != "residual" and dimensions % self.tokens:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from geovq._collapse import check_codes, check_latents, check_prior
 from geovq.evaluation.rate import marginals
 from geovq.fingerprint import fingerprint
 from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
+from geovq.models.networks import initial_weights
 from geovq.params import Budget, Refine, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
 from geovq.training import Log, best_device, fit, in_batches
 
@@ -32,6 +35,7 @@ def train_vae(
     params: TrainVAE,
     seed: int,
     log: Log | None = None,
+    checkpoints: Path | None = None,
 ) -> tuple[VAE, float]:
     """Minimise bce + β · KL with β = `kl_weight`: the negative ELBO, if β is 1.
 
@@ -47,6 +51,8 @@ def train_vae(
         Of the weights, the batches and the posterior samples.
     log : callable, optional
         As in `geovq.training.fit`.
+    checkpoints : Path, optional
+        Folder where what training has come to is kept, so that it can be resumed.
 
     Returns
     -------
@@ -55,15 +61,17 @@ def train_vae(
     loss : float
         There, in nats per image.
     """
-    torch.manual_seed(seed)
     network = params.model_dump(include={"latent_dim", "hidden", "architecture", "likelihood"})
-    vae = VAE(train.shape[1:], **network)
+    with initial_weights(seed):
+        vae = VAE(train.shape[1:], **network)
 
     def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
         bce, kl = vae(batch, generator)
         return bce + params.kl_weight * kl
 
-    best = fit(vae, loss, [train], [validation], params, seed=seed, log=log, title="VAE")
+    run = partial(fit, seed=seed, log=log, checkpoints=checkpoints)
+    best = run(vae, loss, [train], [validation], params, title="VAE")
+    check_latents(vae, validation, params)
     return vae, best
 
 
@@ -74,6 +82,7 @@ def train_vqvae(
     network: TrainVAE,
     seed: int,
     log: Log | None = None,
+    checkpoints: Path | None = None,
 ) -> tuple[VQVAE, float]:
     """Minimise bce and the codebook's terms; arguments and result as in `train_vae`.
 
@@ -91,18 +100,18 @@ def train_vqvae(
     bce : float
         On the validation split, in nats per image.
     """
-    torch.manual_seed(seed)
-    vqvae = VQVAE(
-        train.shape[1:],
-        network.latent_dim,
-        network.hidden,
-        params.vocabulary,
-        params.layout,
-        params.commitment,
-        params.codebook_update,
-        architecture=network.architecture,
-        likelihood=network.likelihood,
-    )
+    with initial_weights(seed):
+        vqvae = VQVAE(
+            train.shape[1:],
+            network.latent_dim,
+            network.hidden,
+            params.vocabulary,
+            params.layout,
+            params.commitment,
+            params.codebook_update,
+            architecture=network.architecture,
+            likelihood=network.likelihood,
+        )
 
     def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
         reconstruction, penalty = vqvae(batch)
@@ -110,8 +119,8 @@ def train_vqvae(
         return reconstruction + penalty if vqvae.training else reconstruction
 
     def stage(budget: Budget, title: str, log: Log | None = None) -> float:
-        splits = [train], [validation]
-        return fit(vqvae, loss, *splits, budget, seed=seed, log=log, title=title)
+        run = partial(fit, seed=seed, log=log, checkpoints=checkpoints)
+        return run(vqvae, loss, [train], [validation], budget, title=title)
 
     vqvae.quantizing = False
     warmup = {"max_steps": params.warmup_steps, "schedule": "constant"}
@@ -119,7 +128,9 @@ def train_vqvae(
     vqvae.quantizing = True
     vqvae.place_codes(train, seed)
     rest = params.model_copy(update={"max_steps": params.max_steps - params.warmup_steps})
-    return vqvae, stage(rest, "VQ-VAE", log)
+    best = stage(rest, "VQ-VAE", log)
+    check_codes(vqvae, validation, params)
+    return vqvae, best
 
 
 def train_classifier(
@@ -127,6 +138,7 @@ def train_classifier(
     validation: tuple[Tensor, Tensor],
     params: TrainClassifier,
     seed: int,
+    checkpoints: Path | None = None,
 ) -> Classifier:
     """Minimise the cross-entropy.
 
@@ -138,15 +150,18 @@ def train_classifier(
     params : TrainClassifier
     seed : int
         Of the weights and the batches.
+    checkpoints : Path, optional
+        As in `train_vae`.
     """
-    torch.manual_seed(seed)
     classes = int(max(train[1].max(), validation[1].max())) + 1
-    classifier = Classifier(train[0].shape[1:], classes)
+    with initial_weights(seed):
+        classifier = Classifier(train[0].shape[1:], classes)
 
     def loss(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         return F.cross_entropy(classifier(images), labels, reduction="none")
 
-    fit(classifier, loss, train, validation, params, seed=seed, title="classifier")
+    run = partial(fit, seed=seed, checkpoints=checkpoints)
+    run(classifier, loss, train, validation, params, title="classifier")
     return classifier
 
 
@@ -159,6 +174,7 @@ def train_prior(
     log: Log | None = None,
     title: str = "prior",
     vectors: Tensor | None = None,
+    checkpoints: Path | None = None,
 ) -> tuple[Prior, float]:
     """Minimise the code length −log p(tokens).
 
@@ -175,6 +191,8 @@ def train_prior(
         As in `geovq.training.fit`.
     vectors : Tensor of shape (Σ K_t, D), optional
         Of the codes, as `geovq.tokenizer.code_vectors` gives them; cell `mlp` needs them.
+    checkpoints : Path, optional
+        As in `train_vae`.
 
     Returns
     -------
@@ -183,11 +201,11 @@ def train_prior(
     code_length : float
         There, in nats per image.
     """
-    torch.manual_seed(seed)
     p, latent_dim = params, 0 if vectors is None else vectors.shape[1]
     codebook = "" if vectors is None else fingerprint([vectors.numpy()])
     sizes = p.embed_dim, p.hidden_dim, p.context, p.layers, latent_dim
-    prior = Prior(vocabulary, p.cell, *sizes, codebook)
+    with initial_weights(seed):
+        prior = Prior(vocabulary, p.cell, *sizes, codebook)
     if vectors is not None and p.cell == "mlp":
         latents = vectors[train + prior.offsets].sum(1)
         prior.see(vectors / latents.std(0).square().mean().sqrt())  # whatever the latents' scale
@@ -195,7 +213,9 @@ def train_prior(
     def code_length(batch: Tensor, generator: torch.Generator) -> Tensor:
         return -prior(batch).sum(1)
 
-    best = fit(prior, code_length, [train], [validation], p, seed=seed, log=log, title=title)
+    run = partial(fit, seed=seed, log=log, checkpoints=checkpoints)
+    best = run(prior, code_length, [train], [validation], p, title=title)
+    check_prior(best, train, validation, vocabulary, p)
     return prior, best
 
 
@@ -205,6 +225,7 @@ def refine(
     images: tuple[Tensor, Tensor],
     params: Refine,
     seed: int,
+    checkpoints: Path | None = None,
 ) -> dict[str, float]:
     """Fit code vectors to a frozen decoder, then the decoder to the frozen codes, in place.
 
@@ -221,6 +242,8 @@ def refine(
     params : Refine
     seed : int
         Of the batches.
+    checkpoints : Path, optional
+        As in `train_vae`.
 
     Returns
     -------
@@ -238,7 +261,8 @@ def refine(
         ("codes", [model.codebooks]),
         ("decoder", [model.decoder, model.likelihood]),
     ):
-        _fit_parts(model, parts, *splits, getattr(params, name), seed, f"refining the {name}")
+        budget, title = getattr(params, name), f"refining the {name}"
+        _fit_parts(model, parts, *splits, budget, seed, title, checkpoints)
         found[name] = bce()
     return found
 
@@ -251,6 +275,7 @@ def _fit_parts(
     budget: Budget,
     seed: int,
     title: str,
+    checkpoints: Path | None,
 ) -> None:
     """Fit parts of a model to the tokens and images of each split, all else frozen."""
 
@@ -261,7 +286,8 @@ def _fit_parts(
     for part in parts:
         part.requires_grad_(True)
     if budget.max_steps:
-        fit(model, loss, train, validation, budget, seed=seed, title=title)
+        run = partial(fit, seed=seed, tuning=True, checkpoints=checkpoints)
+        run(model, loss, train, validation, budget, title=title)
 
 
 def choose_tokens(
@@ -270,6 +296,7 @@ def choose_tokens(
     validation: tuple[Tensor, Tensor, Tensor],
     params: Refine,
     seed: int,
+    checkpoints: Path | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Search the tokens; then tune a decoder to them, the search keeping the one it had.
 
@@ -282,6 +309,8 @@ def choose_tokens(
     params : Refine
     seed : int
         Of the batches.
+    checkpoints : Path, optional
+        As in `train_vae`.
 
     Returns
     -------
@@ -292,8 +321,8 @@ def choose_tokens(
     (unseen,) = in_batches(model.search, *validation, title="validation tokens")
     if params.decoder_again.max_steps:
         splits = [tokens, train[1]], [unseen, validation[1]]
-        parts = [model.part_ways()]
-        _fit_parts(model, parts, *splits, params.decoder_again, seed, "tuning the decoder again")
+        parts, title = [model.part_ways()], "tuning the decoder again"
+        _fit_parts(model, parts, *splits, params.decoder_again, seed, title, checkpoints)
     return tokens, unseen
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError, model_validator
 
+from geovq._explain import explain, shown
 from geovq.errors import InputError
 from geovq.params import (
     Fraction,
@@ -17,7 +18,6 @@ from geovq.params import (
     TrainAR,
     TrainVAE,
     check_together,
-    explain,
 )
 
 __all__ = ["SHORT", "Settings", "settings"]
@@ -91,7 +91,9 @@ def settings(options: Mapping[str, Any], absent: Sequence[str] = ()) -> Settings
         kept = [place for place in places if tree.get(place[0], {}) is not None]
         if not kept:
             sections = " or ".join(dict.fromkeys(place[0] for place in places))
-            raise InputError(f"{name} = {value!r}; not allowed here: this codec has no {sections}")
+            raise InputError(
+                f"{name} = {shown(value)}; not allowed here: this codec has no {sections}"
+            )
         for place in kept:
             _put(tree, place, value)
     try:
@@ -101,7 +103,10 @@ def settings(options: Mapping[str, Any], absent: Sequence[str] = ()) -> Settings
     for name in options.keys() & SHORT.keys():  # mistakes by the name that was used
         for full in SHORT[name]:
             lines = [line.replace(full, name) for line in lines]
-    raise InputError("; ".join(dict.fromkeys(lines)))
+    first: dict[str, str] = {}  # of each name, for a short one stands for several keys
+    for line in lines:
+        first.setdefault(line.partition(" = ")[0], line)
+    raise InputError("; ".join(first.values()))
 
 
 def _put(tree: dict[str, Any], place: Sequence[str], value: Any) -> None:
@@ -109,7 +114,9 @@ def _put(tree: dict[str, Any], place: Sequence[str], value: Any) -> None:
     for key in place[:-1]:
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
-            raise InputError(f"{'.'.join(place)} = {value!r}: unknown key; {key} is no section")
+            raise InputError(
+                f"{'.'.join(place)} = {shown(value)}: unknown key; {key} is no section"
+            )
     if isinstance(value, Section):
         value = value.model_dump()
     if isinstance(value, dict) and isinstance(tree.get(place[-1]), dict):

@@ -176,8 +176,8 @@ def load_module(path: PathLike, cls: type[Module]) -> Module:
     try:
         with open_regular(path, "weights file") as stream:
             content = stream.read()
-        mark = file_mark(path)
         weights = load(content)
+        mark = file_mark(path)
     except InputError as error:
         raise WeightsFileError(str(error)) from None
     except (SafetensorError, OSError) as error:

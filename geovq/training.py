@@ -1,10 +1,10 @@
-"""The one training loop: steps, early stopping, the best weights, progress and curves."""
+"""The one training loop: steps, early stopping, best weights, progress, curves, checkpoints."""
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Callable, Sequence
-from copy import deepcopy
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +12,15 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from geovq._training import Loss, Training
+from geovq.checkpoints import Checkpoint, fingerprint
+
 if TYPE_CHECKING:
     from geovq.params import Budget
 
 __all__ = ["Log", "as_pixels", "best_device", "fit", "in_batches"]
 
 Log = Callable[[int, dict[str, float]], None]
-Loss = Callable[..., Tensor]
 
 
 def best_device() -> torch.device:
@@ -62,6 +64,8 @@ def fit(
     seed: int,
     log: Log | None = None,
     title: str = "training",
+    tuning: bool = False,
+    checkpoints: Path | None = None,
 ) -> float:
     """Train a model in place and leave it with its best weights on the validation split.
 
@@ -81,72 +85,64 @@ def fit(
     log : callable, optional
         `log(step, {'train': ..., 'validation': ...})` at every evaluation.
     title : str
-        Of the progress bar.
+        Of the progress bar, and what messages call the training.
+    tuning : bool
+        Whether the model is good as it comes: not to improve it is then no failure.
+    checkpoints : Path, optional
+        Folder with a file, named by the title, of what the training has come to, written now and
+        then and when it has ended. The same training goes on from there, with the result that it
+        would have had undisturbed; all evaluations so far are logged again.
 
     Returns
     -------
     float
         The best mean validation loss.
+
+    Raises
+    ------
+    TrainingError
+        The loss is infinite or no number. The last checkpoint stays.
+
+    Warns
+    -----
+    TrainingWarning
+        No evaluation was better than the model as it came.
     """
-    device = best_device()
-    model.to(device).train()
-    train, validation = ([t.to(device) for t in tensors] for tensors in (train, validation))
-    order = torch.Generator().manual_seed(seed)
-    noise = torch.Generator(device).manual_seed(seed)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=budget.learning_rate, fused=True)
-    cosine = budget.schedule == "cosine"
-
-    best, best_state = _validate(model, loss, validation, seed), deepcopy(model.state_dict())
-    mark, mark_step = best, 0  # the last score that was better by more than the tolerance
-    running = torch.zeros((), device=device)
-    rows = torch.empty(0, dtype=torch.int64, device=device)
-    start = 0
-    with tqdm(total=budget.max_steps, desc=title, unit="step", mininterval=1) as bar:
-        for step in range(1, budget.max_steps + 1):
-            if start + budget.batch_size > len(rows):
-                rows, start = torch.randperm(len(train[0]), generator=order).to(device), 0
-            batch = rows[start : start + budget.batch_size]
-            start += budget.batch_size
-            if cosine:
-                share = (step - 1) / budget.max_steps
-                for group in optimizer.param_groups:
-                    group["lr"] = budget.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
-            optimizer.zero_grad(set_to_none=True)
-            value = loss(*(tensor[batch] for tensor in train), generator=noise).mean()
-            value.backward()
-            optimizer.step()
-            running += value.detach()
+    kept = saved = None
+    if checkpoints is not None:
+        facts = {
+            "title": title,
+            "seed": seed,
+            "budget": budget.model_dump(),
+            "model": [type(model).__name__, getattr(model, "config", None)],
+            "trained": [name for name, p in model.named_parameters() if p.requires_grad],
+        }
+        weights = model.state_dict().values()
+        path = checkpoints / f"{re.sub('[^a-z0-9]+', '_', title.lower())}.safetensors"
+        kept = Checkpoint(path, fingerprint(facts, [*weights, *train, *validation]))
+        saved = kept.load()
+    training = Training(model, loss, train, validation, budget, seed, title, best_device())
+    run = training.begin() if saved is None else training.restore(saved)
+    for step, curve in run.history:
+        if log is not None:
+            log(step, curve)
+    name = f"{title}, resumed" if saved else title
+    with tqdm(
+        total=budget.max_steps, initial=run.step, desc=name, unit="step", mininterval=1
+    ) as bar:
+        while not run.finished:
+            training.step()
             bar.update()
-
-            last = step == budget.max_steps
-            if step % budget.evaluate_every and not last:
+            if run.step % budget.evaluate_every and run.step != budget.max_steps:
                 continue
-            score = _validate(model, loss, validation, seed)
-            steps = (step - 1) % budget.evaluate_every + 1
-            curve = {"train": running.item() / steps, "validation": score}
-            running.zero_()
-            bar.set_postfix({name: f"{number:.2f}" for name, number in curve.items()})
+            curve = training.evaluate()
+            bar.set_postfix({key: f"{number:.2f}" for key, number in curve.items()})
             if log is not None:
-                log(step, curve)
-            if score < best:
-                best, best_state = score, deepcopy(model.state_dict())
-            if score < mark - budget.tolerance * abs(score):
-                mark, mark_step = score, step
-            elif step - mark_step >= budget.patience:
-                bar.total = step  # done, and the bar says so
-                break
-    model.load_state_dict(best_state)
+                log(run.step, curve)
+            if kept is not None and (run.finished or kept.due()):
+                kept.save(*training.state())
+        bar.total = run.step  # done, and the bar says so
+    model.load_state_dict(training.best)
     model.eval()
-    return best
-
-
-@torch.no_grad()
-def _validate(model: nn.Module, loss: Loss, validation: Sequence[Tensor], seed: int) -> float:
-    """Mean loss, with the same noise at every call."""
-    model.eval()
-    noise = torch.Generator(validation[0].device).manual_seed(seed)
-    batches = zip(*(tensor.split(1000) for tensor in validation), strict=True)
-    total = sum(loss(*batch, generator=noise).double().sum().item() for batch in batches)
-    model.train()
-    return float(total / len(validation[0]))
+    training.warn(tuning)
+    return run.best_score

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geovq._process import in_one_line
+from geovq.checkpoints import checked_folder
 from geovq.errors import InputError, WeightsFileError
 from geovq.params import Params, load_params
 
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
     from geovq.models import Prior
     from geovq.tokenizer import Tokenizer
 
-__all__ = ["TOKENIZERS", "curves", "load_prior", "load_tokenizer", "load_tokens", "run"]
+__all__ = [
+    "TOKENIZERS",
+    "checkpoints",
+    "curves",
+    "load_prior",
+    "load_tokenizer",
+    "load_tokens",
+    "run",
+]
 
 POSTHOC = ("geodesic", "euclidean")
 TOKENIZERS = (*POSTHOC, "vqvae")
@@ -29,6 +38,7 @@ CODEBOOKS = Path("data/codebooks")
 CODES = Path("data/codes")
 TOKENS = Path("data/tokens")
 CURVES = Path("data/curves")
+CHECKPOINTS = Path(".geovq/checkpoints")
 METRICS = Path("metrics")
 PLOTS = Path("plots")
 PICTURES = PLOTS / "images"
@@ -87,6 +97,11 @@ def load_tokens(name: str, tokenizer: Tokenizer) -> dict[str, np.ndarray]:
     own = code_vectors(tokenizer).numpy()
     check_codebook(str(path), fingerprint([tokens["vectors"]]), own)
     return tokens
+
+
+def checkpoints(name: str) -> Path:
+    """Folder for what a stage's training has come to; the stage discards it with its last line."""
+    return checked_folder(CHECKPOINTS / name)
 
 
 def load_tokenizer(name: str) -> Tokenizer:

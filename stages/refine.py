@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 
+from geovq.checkpoints import discard
 from geovq.data import Images
 from geovq.errors import InputError
 from geovq.evaluation.distortion import bce
@@ -15,7 +16,18 @@ from geovq.recipes import choose_tokens, refine
 from geovq.store import load_module, load_npz, save_json, save_module, save_npz
 from geovq.tokenizer import PostHocTokenizer, code_vectors
 from geovq.training import as_pixels, in_batches
-from stages.common import CODEBOOKS, CODES, IMAGES, LATENTS, METRICS, MODELS, POSTHOC, TOKENS, run
+from stages.common import (
+    CODEBOOKS,
+    CODES,
+    IMAGES,
+    LATENTS,
+    METRICS,
+    MODELS,
+    POSTHOC,
+    TOKENS,
+    checkpoints,
+    run,
+)
 
 
 def main(params: Params, name: str) -> None:
@@ -28,6 +40,7 @@ def main(params: Params, name: str) -> None:
     tokens = {split: torch.from_numpy(array) for split, array in codes.items()}
     vae = load_module(MODELS / "vae.safetensors", VAE)
     quantizer = GeodesicQuantizer.load(CODEBOOKS / f"{name}.npz")
+    kept = checkpoints(f"refine_{name}")
     model = CodeDecoder.of(vae, quantizer, **params.refine.search)
     found = refine(
         model,
@@ -35,13 +48,14 @@ def main(params: Params, name: str) -> None:
         (pixels["train"], pixels["validation"]),
         params.refine,
         params.seed,
+        kept,
     )
     rows = {
         split: (tokens[split], pixels[split], torch.from_numpy(latents[f"{split}_means"]))
         for split in pixels
     }
     pair = rows["train"], rows["validation"]
-    chosen = choose_tokens(model, *pair, params.refine, params.seed)
+    chosen = choose_tokens(model, *pair, params.refine, params.seed, kept)
     tokens["train"], tokens["validation"] = chosen
     (tokens["test"],) = in_batches(model.search, *rows["test"], title="test tokens")
     (logits,) = in_batches(model.decode, tokens["validation"])
@@ -50,6 +64,7 @@ def main(params: Params, name: str) -> None:
     vectors = code_vectors(PostHocTokenizer(vae, quantizer, model)).numpy()
     save_npz(TOKENS / f"{name}.npz", "tokens", vocabulary=vocabulary, vectors=vectors, **tokens)
     save_json(METRICS / f"refine_{name}.json", {f"validation_bce_{k}": v for k, v in found.items()})
+    discard(kept)
     print(f"{name}: validation bce " + ", ".join(f"{k} {v:.2f}" for k, v in found.items()))
 
 

@@ -6,11 +6,12 @@ from functools import partial
 
 import torch
 
+from geovq.checkpoints import discard
 from geovq.errors import InputError
 from geovq.params import Params
 from geovq.recipes import train_prior
 from geovq.store import load_npz, save_json, save_module
-from stages.common import METRICS, MODELS, TOKENIZERS, TOKENS, curves, run
+from stages.common import METRICS, MODELS, TOKENIZERS, TOKENS, checkpoints, curves, run
 
 
 def main(params: Params, name: str) -> None:
@@ -19,6 +20,7 @@ def main(params: Params, name: str) -> None:
     needed = "vocabulary", "vectors", "train", "validation"
     tokens = load_npz(TOKENS / f"{name}.npz", *needed, kind="tokens")
     vocabulary = [int(codes) for codes in tokens["vocabulary"]]
+    kept = checkpoints(f"train_ar_{name}")
     with curves(f"train_ar_{name}") as log:
         prior, best = train_prior(
             torch.from_numpy(tokens["train"]),
@@ -29,10 +31,12 @@ def main(params: Params, name: str) -> None:
             log,
             title=f"prior of {name}",
             vectors=torch.from_numpy(tokens["vectors"]),
+            checkpoints=kept,
         )
     save_module(MODELS / f"ar_{name}.safetensors", prior)
     bits = best / math.log(2) / len(vocabulary)
     save_json(METRICS / f"train_ar_{name}.json", {"validation_bits_per_token": bits})
+    discard(kept)
 
 
 if __name__ == "__main__":

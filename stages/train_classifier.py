@@ -6,18 +6,19 @@ Without labels there is nothing to learn: an untrained network of one class is w
 
 import torch
 
+from geovq.checkpoints import discard
 from geovq.data import Images
 from geovq.models import Classifier
 from geovq.params import Params
 from geovq.recipes import train_classifier
 from geovq.store import save_json, save_module
 from geovq.training import as_pixels, in_batches
-from stages.common import IMAGES, METRICS, MODELS, run
+from stages.common import IMAGES, METRICS, MODELS, checkpoints, run
 
 
 def main(params: Params) -> None:
     images, accuracy = Images.load(IMAGES), None
-    labels = images.train.labels
+    labels, kept = images.train.labels, checkpoints("train_classifier")
     if labels is None or labels.max() == 0:
         print("no labels: purity, NMI, recognition and the Fréchet distances will be left out")
         torch.manual_seed(params.seed)
@@ -27,11 +28,12 @@ def main(params: Params) -> None:
             (as_pixels(split.images), torch.from_numpy(split.labels))
             for split in (images.train, images.validation)
         )
-        classifier = train_classifier(train, validation, params.train_classifier, params.seed)
+        classifier = train_classifier(train, validation, params.train_classifier, params.seed, kept)
         (logits,) = in_batches(classifier, validation[0])
         accuracy = (logits.argmax(1) == validation[1]).double().mean().item()
     save_module(MODELS / "classifier.safetensors", classifier)
     save_json(METRICS / "train_classifier.json", {"validation_accuracy": accuracy})
+    discard(kept)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,21 @@
 """Images → VAE weights and the posteriors of every split."""
 
+from geovq.checkpoints import discard
 from geovq.data import Images
 from geovq.params import Params
 from geovq.recipes import train_vae
 from geovq.store import save_json, save_module, save_npz
 from geovq.training import as_pixels, in_batches
-from stages.common import IMAGES, LATENTS, METRICS, MODELS, curves, run
+from stages.common import IMAGES, LATENTS, METRICS, MODELS, checkpoints, curves, run
 
 
 def main(params: Params) -> None:
     images = Images.load(IMAGES)
     pixels = {name: as_pixels(split.images) for name, split in vars(images).items()}
+    kept = checkpoints("train_vae")
     with curves("train_vae") as log:
         vae, best = train_vae(
-            pixels["train"], pixels["validation"], params.train_vae, params.seed, log
+            pixels["train"], pixels["validation"], params.train_vae, params.seed, log, kept
         )
     posteriors = {}
     for name, split in pixels.items():
@@ -23,6 +25,7 @@ def main(params: Params) -> None:
     save_module(MODELS / "vae.safetensors", vae)
     save_npz(LATENTS, "latents", **posteriors)
     save_json(METRICS / "train_vae.json", {"validation_loss": best})
+    discard(kept)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Images → VQ-VAE weights and tokens: the end-to-end baseline."""
 
+from geovq.checkpoints import discard
 from geovq.data import Images
 from geovq.evaluation.distortion import bce
 from geovq.params import Params
@@ -7,12 +8,13 @@ from geovq.recipes import train_vqvae
 from geovq.store import save_json, save_module, save_npz
 from geovq.tokenizer import code_vectors
 from geovq.training import as_pixels, in_batches
-from stages.common import IMAGES, METRICS, MODELS, TOKENS, curves, run
+from stages.common import IMAGES, METRICS, MODELS, TOKENS, checkpoints, curves, run
 
 
 def main(params: Params) -> None:
     images = Images.load(IMAGES)
     pixels = {name: as_pixels(split.images) for name, split in vars(images).items()}
+    kept = checkpoints("train_vqvae")
     with curves("train_vqvae") as log:
         vqvae, _ = train_vqvae(
             pixels["train"],
@@ -21,6 +23,7 @@ def main(params: Params) -> None:
             params.train_vae,
             params.seed,
             log,
+            kept,
         )
     tokens = {name: in_batches(vqvae.encode, split)[0] for name, split in pixels.items()}
     (logits,) = in_batches(vqvae.decode, tokens["validation"])
@@ -29,6 +32,7 @@ def main(params: Params) -> None:
     save_npz(TOKENS / "vqvae.npz", "tokens", vocabulary=vqvae.vocabulary, vectors=vectors, **tokens)
     best = bce(logits, pixels["validation"], vqvae.likelihood)
     save_json(METRICS / "train_vqvae.json", {"validation_bce": best})
+    discard(kept)
 
 
 if __name__ == "__main__":

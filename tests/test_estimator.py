@@ -109,6 +109,16 @@ def test_files_bring_everything_back(points, rng, tmp_path, options):
     assert again.inertia_ == kmeans.inertia_
 
 
+def test_files_hold_points_of_no_weight_and_single_ones(points, tmp_path):
+    path = tmp_path / "kmeans.npz"
+    kmeans = GeodesicKMeans(4, random_state=0).fit(points, sample_weight=np.arange(200) % 2)
+    kmeans.save(path)
+    assert (GeodesicKMeans.load(path).row_nodes_ == kmeans.row_nodes_).all()
+    for few in (points[:1], points[:2]):
+        GeodesicKMeans(1, n_neighbors=1, random_state=0).fit(few).save(path)
+        assert (GeodesicKMeans.load(path).predict(few) == 0).all()
+
+
 def test_files_say_what_they_cannot_hold(points, tmp_path):
     path = tmp_path / "kmeans.npz"
     with pytest.raises(InputError, match="random_state"):

@@ -31,6 +31,10 @@ def test_distortion_by_hand(images):
     expected = -(x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2)).mean().item()
     assert bce(logits, images, BernoulliPixels()) == pytest.approx(expected)
     assert psnr(images + 0.1, images) == pytest.approx(20, abs=1e-4)
+    # A mean of decibels, not the decibels of a mean.
+    wrong = torch.cat([images[:20] + 0.1, images[20:] + 0.01])
+    assert psnr(wrong, images) == pytest.approx(30, abs=1e-3)
+    assert psnr(images, images) == pytest.approx(120)
 
 
 def test_pixel_entropy_is_the_floor_of_bce(images):
@@ -50,6 +54,12 @@ def test_rates_by_hand():
     assert bits_per_image(vocabulary) == 3
     assert codes_used(tokens, vocabulary) == 2
     assert perplexity(tokens, vocabulary) == pytest.approx(2)
+    others = np.array([[3, 0], [0, 0], [3, 0], [3, 0]])
+    assert codes_used(others, vocabulary) == 1.5
+    entropy = math.log(4) - 0.75 * math.log(3)
+    assert perplexity(others, vocabulary) == pytest.approx((math.exp(entropy) + 1) / 2)
+    expected = (math.log2(8) * 0.75 + math.log2(8 / 3) * 0.25 + 1) / 2
+    assert marginal_bits_per_token(tokens, others, vocabulary) == pytest.approx(expected)
     # Position 0: (3, 3, 1, 1) / 8 after add-one smoothing; position 1: (3, 3) / 6.
     expected = (math.log2(8 / 3) + 1) / 2
     assert marginal_bits_per_token(tokens, tokens, vocabulary) == pytest.approx(expected)
@@ -61,11 +71,18 @@ def test_independent_tokens_follow_each_position(rng):
     assert drawn.shape == (5000, 2)
     assert (drawn[:, 0] < 2).mean() > 0.99
     assert (drawn[:, 1] >= 2).mean() > 0.99
+    assert (drawn == draw_independent(train, (4, 4), 5000, seed=0)).all()
+    assert (drawn != draw_independent(train, (4, 4), 5000, seed=1)).any()
 
 
 def test_purity_and_nmi_by_hand():
     codes, labels = np.array([0, 0, 0, 1, 1, 1]), np.array([5, 5, 6, 6, 6, 6])
     assert purity(codes, labels) == pytest.approx(5 / 6)
+    three = np.array([5, 5, 6, 6, 6, 7])
+    assert purity(codes, three) == pytest.approx(4 / 6)
+    own, other = math.log(2), (2 * math.log(3) + 3 * math.log(2) + math.log(6)) / 6
+    both = (4 * math.log(3) + 2 * math.log(6)) / 6
+    assert nmi(codes, three) == pytest.approx(2 * (own + other - both) / (own + other))
     assert purity(labels, labels) == nmi(labels, labels) == 1
     assert nmi(codes, np.array([0, 1, 2, 0, 1, 2])) == pytest.approx(0, abs=1e-9)
 
@@ -173,6 +190,30 @@ def test_the_mean_image_has_the_scales_that_suit_it(rng):
     exact = bce(torch.zeros(100, 8, 12, 3), images[300:], likelihood)
     assert found == pytest.approx(exact, rel=0.01)
     assert least_bce(images, likelihood) == 0
+
+
+def test_scales_and_mean_are_those_of_training_images(rng):
+    """Noise about one grey value in training, wider and about another in the test."""
+    train, test = (0.5 + 0.02 * rng.logistic(size=(300, 8, 12)), rng.random((100, 8, 12)))
+    train, test = (
+        torch.from_numpy(np.rint(255 * x.clip(0, 1)) / 255).float() for x in (train, test)
+    )
+    likelihood = DiscretizedLogistic(1)
+    found = mean_image_bce(train, test, likelihood)
+    mean = train.double().mean(0).logit()
+    best = likelihood.calibrated(mean.float().expand(train.shape), train)
+    assert best.log_scale.exp().item() == pytest.approx(0.02, rel=0.1)
+    assert found == pytest.approx(bce(mean.expand(test.shape), test, best), rel=0.01)
+
+
+def test_what_training_never_shows_has_a_probability():
+    """Pixels that are white, or black, in every training image."""
+    train = torch.cat([torch.zeros(40, 4, 12), torch.ones(40, 4, 12)], 1)
+    test = torch.full((10, 8, 12), 0.25)
+    likelihood = BernoulliPixels()
+    p = train.double().mean(0).clamp(1e-6, 1 - 1e-6)
+    expected = -(0.25 * p.log() + 0.75 * (1 - p).log()).sum().item()
+    assert mean_image_bce(train, test, likelihood) == pytest.approx(expected)
 
 
 def test_without_labels_the_judge_is_silent(tokenizers, images):

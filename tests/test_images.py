@@ -190,6 +190,21 @@ def test_a_folder_most_of_which_would_be_passed_over_is_refused(pictures, tmp_pa
         load_folder(tmp_path / "none")
 
 
+def test_as_many_may_be_passed_over_as_are_read(pictures):
+    folder, _ = pictures
+    for i in range(3):
+        (folder / f"{i}.heic").touch()
+    with pytest.warns(UserWarning, match="3 pictures read; passed over 3 of other kinds"):
+        assert load_folder(folder)[1] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("names", [["a", "b", "a"], ["a", "b", "x/a"], ["a", "b"], ["a", "b", ""]])
+def test_as_many_names_as_images_are_asked_for(tmp_path, names):
+    with pytest.raises(InputError, match=r"names = 2 different; allowed: 3|names = 3 different"):
+        save_folder(tmp_path / "out", np.zeros((3, 8, 8), np.uint8), names)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_is_none_is_told(tmp_path):
     (tmp_path / "file").touch()
     for name in ("absent", "file"):

@@ -1,5 +1,6 @@
 """The mark of a file: damage is noticed, and what is damaged, or tampered with, is refused."""
 
+import hashlib
 import json
 import zipfile
 
@@ -10,9 +11,19 @@ from safetensors.torch import load, save
 
 from geovq import GeodesicKMeans, GeodesicQuantizer
 from geovq.errors import InputError, WeightsFileError
-from geovq.marks import HOLE, Mark, file_mark, mark_text, seal
+from geovq.marks import (
+    HOLE,
+    MARK_FILE,
+    Mark,
+    check_files,
+    file_mark,
+    folder_mark,
+    mark_text,
+    seal,
+)
 from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
 from geovq.store import load_module, load_npz, save_module, save_npz
+from geovq.writing import new_folder
 
 MODULES = {
     "VAE": lambda: VAE((8, 8), 2, [3]),
@@ -59,6 +70,49 @@ def test_a_mark_says_what_wrote_the_file(tmp_path):
         load_npz(tmp_path / "b.npz", kind="tokens")
     with pytest.raises(InputError, match=r"a\.npz: geovq tokens; allowed: geovq codes"):
         load_npz(tmp_path / "a.npz", kind="codes")
+
+
+def test_the_hash_is_that_of_the_file_with_the_hole_in_its_place(tmp_path):
+    save_npz(tmp_path / "a.npz", "tokens", a=[1])
+    save_module(tmp_path / "a.safetensors", VAE((8, 8), 2, [3]))
+    for path in (tmp_path / "a.npz", tmp_path / "a.safetensors"):
+        digest = file_mark(path).said["sha256"]
+        content = path.read_bytes().replace(digest.encode(), HOLE)
+        assert hashlib.sha256(content).hexdigest() == digest
+
+
+def test_an_array_may_look_like_the_end_of_an_archive(tmp_path):
+    array = np.frombuffer(b"PK\5\6" * 30, np.uint8)
+    save_npz(tmp_path / "a.npz", "tokens", a=array)
+    assert (load_npz(tmp_path / "a.npz", kind="tokens")["a"] == array).all()
+
+
+def test_a_folder_holds_the_files_of_its_mark(tmp_path):
+    path = tmp_path / "x"
+    with new_folder(path, "test") as folder:
+        for name in ("a.txt", "b.npz"):
+            (folder / name).write_text(name)
+    assert check_files(path, "test").files.keys() == {"a.txt", "b.npz"}
+    with pytest.raises(InputError, match="x: test; allowed: a model that geovq wrote"):
+        check_files(path, "model")
+    for name in ("a.txt", "b.npz"):
+        (path / name).write_text("other")
+        with pytest.raises(InputError, match=f"{name}: not the file that this test was written"):
+            check_files(path, "test")
+        (path / name).unlink()
+        with pytest.raises(InputError, match=f"{name}: No such file"):
+            check_files(path, "test")
+        (path / name).write_text(name)
+    check_files(path, "test")
+
+
+@pytest.mark.parametrize("name", ["../a.txt", "/a.txt", "b/a.txt"])
+def test_a_mark_that_leads_out_of_its_folder_is_none(name, tmp_path):
+    for files, whole in (({"a.txt": "0" * 64}, True), ({name: "0" * 64}, False)):
+        with open(tmp_path / MARK_FILE, "w+b") as stream:
+            stream.write(mark_text("test", files=files).encode())
+            seal(stream)
+        assert (folder_mark(tmp_path) is not None) == whole
 
 
 def test_any_flipped_byte_of_an_npz_file_is_noticed(tmp_path, rng):
@@ -149,7 +203,9 @@ def test_weights_of_nan_are_refused(tmp_path):
 
 def rewritten(path, kind, **changes):
     """An npz file of geovq's with some arrays changed, or left out, and a hash that fits again."""
-    arrays = load_npz(path) | changes
+    arrays = load_npz(path)
+    for name, array in changes.items():
+        arrays[name] = array(arrays[name]) if callable(array) else array
     save_npz(path, kind, **{name: array for name, array in arrays.items() if array is not None})
 
 
@@ -163,7 +219,9 @@ def rewritten(path, kind, **changes):
         {"labels_": None},
         {"graph/indices": np.full(900, 10**6)},
         {"graph/indptr": np.arange(61)[::-1]},
+        {"graph/indptr": lambda starts: starts[[0, 2, 1, *range(3, 61)]]},
         {"graph/data": np.ones(3)},
+        {"graph/data": lambda lengths: -lengths},
         {"node_labels_": np.full(60, 9)},
         {"node_labels_": np.full(60, -1)},
         {"node_labels_": np.zeros(60)},
@@ -174,6 +232,7 @@ def rewritten(path, kind, **changes):
         {"node_distances_": np.zeros(3)},
         {"node_distances_": np.full(60, np.nan)},
         {"geometry/points": np.zeros((3, 3))},
+        {"geometry/points": np.zeros((61, 3))},
         {"geometry/points": np.full((60, 3), np.nan)},
         {"geometry/points": None},
         {"geometry/neighbors": np.array(-1)},

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans
 
-from geovq import GeodesicQuantizer
+from geovq import GeodesicKMeans, GeodesicQuantizer
 from geovq.errors import InputError
-from geovq.levels import VoteCells, cell_means, k_means
-from geovq.quantizer import balanced_chunks
+from geovq.latent_metrics import METRICS, Latents
+from geovq.levels import NearestCells, VoteCells, cell_means, k_means, majority
+from geovq.quantizer import balanced_chunks, sample_cells
 
 
 def decode(latents):
@@ -78,13 +80,54 @@ def test_fisher_codes_are_precision_weighted(latents):
 
 
 def test_fisher_nearest_code_is_the_brute_force_argmin(latents):
-    means, log_variances = latents
+    means, log_variances = latents[0], latents[1] + [0, -3, 1, -6, -1, -2]
     quantizer = GeodesicQuantizer(
         8, metric="fisher", clustering="euclidean", assignment="geodesic"
     ).fit(means, log_variances)
     codes = quantizer.codebooks()[0]
     distances = ((means[:, None] - codes) ** 2 / np.exp(log_variances)[:, None]).sum(2)
     assert (quantizer.encode(means, log_variances)[:, 0] == distances.argmin(1)).all()
+
+
+def test_weighted_k_means_ends_at_weighted_means_of_nearest_points(latents):
+    points, weights = latents[0], np.exp(-latents[1])
+    labels, vectors = k_means(points, 8, 0, weights)
+    np.testing.assert_allclose(vectors, cell_means(points, labels, vectors, weights))
+    distances = (weights[:, None] * (points[:, None] - vectors) ** 2).sum(2)
+    assert (labels == distances.argmin(1)).all()
+    for seed in (0, 1):
+        plain = KMeans(8, n_init=3, random_state=seed).fit(points)
+        assert (k_means(points, 8, seed)[0] == plain.labels_).all()
+
+
+def test_the_second_level_is_weighted_k_means_of_what_is_left_over(latents):
+    means, log_variances = latents
+    quantizer = GeodesicQuantizer(8, 2, metric="fisher").fit(means, log_variances)
+    first, second = quantizer.levels_
+    points, weights = means * quantizer.scale_, 1 / (np.exp(log_variances) * quantizer.scale_**2)
+    rest = points - first.vectors[first.encode(points)]
+    expected = NearestCells.fit(rest, 8, 0, weights)
+    tokens = expected.encode(rest, weights)
+    np.testing.assert_allclose(
+        second.vectors, cell_means(rest, tokens, expected.vectors, weights), atol=1e-9
+    )
+
+
+def test_lengths_and_scales_of_metrics_are_their_formulas(latents):
+    means, variances = latents[0], np.exp(latents[1])
+    posteriors = Latents(*latents)
+    np.testing.assert_allclose(
+        METRICS["precision"].scale(posteriors), 1 / np.sqrt(variances).mean(0)
+    )
+    chunk, fisher = np.array([4, 0, 3]), METRICS["fisher"]
+    edges = fisher.edge_points(posteriors, chunk, None)
+    found = fisher.length(edges[:100], edges[100:200])
+    precisions = (1 / variances[:100] + 1 / variances[100:200]) / 2
+    squares = ((means[:100] - means[100:200]) ** 2 * precisions)[:, chunk].sum(1)
+    np.testing.assert_allclose(found, np.sqrt(squares))
+    # The other dimensions of a chunk's latents are at the mean of the prior.
+    decoded = METRICS["pullback"].edge_points(posteriors, chunk, decode)
+    assert (decoded == np.where(np.isin(np.arange(6), chunk), np.tanh(means), 0)).all()
 
 
 def test_precision_ignores_the_scale_of_a_dimension(latents):
@@ -111,6 +154,45 @@ def test_of_equal_votes_the_nearer_wins():
     points = np.array([[0.0], [1.0], [2.0], [3.0]])
     level = VoteCells(np.zeros((2, 1)), points, np.array([0, 0, 1, 1]), neighbors=4)
     assert level.encode(np.array([[0.4], [2.6]])).tolist() == [0, 1]
+
+
+def test_more_votes_win_however_far_away():
+    assert majority(np.array([[1] * 4 + [0] * 5, [0] * 4 + [1] * 5]), 2).tolist() == [0, 1]
+
+
+def test_many_votes_are_counted_piece_by_piece(rng, monkeypatch):
+    votes = rng.integers(4, size=(50, 7))
+    whole = majority(votes, 4)
+    monkeypatch.setattr("geovq.levels.CHUNK", 8)
+    assert (majority(votes, 4) == whole).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"edge_power": 3.0},
+        {"smoothing": 4},
+        {"smoothing": 4, "whiten": False},
+        {"random_state": 5},
+        {"neighbors": 4},
+    ],
+)
+def test_the_partition_is_geodesic_k_means(latents, options):
+    quantizer = GeodesicQuantizer(8, **options).fit(*latents)
+    given = {"random_state": 0, "n_neighbors": 10} | options
+    given["n_neighbors"] = given.pop("neighbors", 10)
+    expected = GeodesicKMeans(8, **given).fit(latents[0] * quantizer.scale_).labels_
+    assert (quantizer.levels_[0].labels == expected).all()
+    assert quantizer.levels_[0].neighbors == given["n_neighbors"]
+
+
+def test_the_partition_has_edges_of_the_metric(latents):
+    fisher, posteriors = METRICS["fisher"], Latents(*latents)
+    edges = fisher.edge_points(posteriors, np.arange(6), None)
+    kmeans = GeodesicKMeans(8, metric=fisher.length, random_state=0)
+    kmeans.fit(latents[0] * fisher.scale(posteriors), edge_points=edges)
+    found = GeodesicQuantizer(8, metric="fisher").fit(*latents).levels_[0]
+    assert (found.labels == kmeans.labels_).all()
 
 
 def test_both_clusterings_obey_the_same_vote(latents):
@@ -146,6 +228,29 @@ def test_a_shared_codebook_is_fitted_on_a_sample(latents, monkeypatch):
     assert (quantizer.encode(*both)[:, 0] == quantizer.encode(*both)[:, 1]).all()
 
 
+@pytest.mark.parametrize("metric", ["precision", "fisher"])
+def test_of_sampled_cells_means_and_variances_are_those_of_the_same_rows(
+    latents, metric, monkeypatch
+):
+    monkeypatch.setattr("geovq.quantizer.SAMPLE", 100)
+    both = [np.hstack([x, x[::-1] - 0.1]) for x in latents]
+    rows = sample_cells(600, 3)
+    given = {"metric": metric, "random_state": 3}
+    quantizer = GeodesicQuantizer(8, 2, layout="grid", **given).fit(*both)
+    alone = GeodesicQuantizer(8, **given).fit(*(x.reshape(-1, 6)[rows] for x in both))
+    assert (quantizer.levels_[0].vectors == alone.levels_[0].vectors).all()
+
+
+def test_a_sample_has_no_cell_twice(monkeypatch):
+    monkeypatch.setattr("geovq.quantizer.SAMPLE", 100)
+    rows = sample_cells(150, seed=1)
+    assert len(rows) == 100
+    assert (np.diff(rows) > 0).all()
+    assert (rows == sample_cells(150, seed=1)).all()
+    assert (rows != sample_cells(150, seed=2)).any()
+    assert (sample_cells(100, seed=1) == np.arange(100)).all()
+
+
 def test_empty_cells_keep_their_code():
     found = cell_means(np.ones((3, 2)), np.array([0, 0, 2]), np.full((4, 2), 7.0))
     assert found.tolist() == [[1, 1], [7, 7], [1, 1], [7, 7]]
@@ -158,6 +263,20 @@ def test_chunks_are_balanced_by_kl():
     assert [len(c) for c in chunks] == [3, 3]
     assert abs(kl[chunks[0]].sum() - kl[chunks[1]].sum()) <= 2
     assert abs(kl[:3].sum() - kl[3:].sum()) == 6
+
+
+def test_a_product_has_chunks_of_equal_kl_and_a_partition_of_each(latents):
+    means, log_variances = latents[0] * [1, 1, 3, 0.3, 2, 1], latents[1] + [0, -3, 1, -6, -1, -2]
+    quantizer = GeodesicQuantizer(8, 3, layout="product").fit(means, log_variances)
+    kl = ((means**2 + np.exp(log_variances) - log_variances - 1) / 2).mean(0)
+    for found, expected in zip(quantizer.chunks_, balanced_chunks(kl, 3), strict=True):
+        assert (found == expected).all()
+    assert [type(level) for level in quantizer.levels_] == [VoteCells] * 3
+
+
+def test_as_many_codes_as_latents(latents):
+    quantizer = GeodesicQuantizer(300).fit(*latents)
+    np.testing.assert_allclose(quantizer.decode(quantizer.encode(latents[0])), latents[0])
 
 
 @pytest.mark.parametrize(
@@ -189,7 +308,7 @@ def test_bad_latents_are_named(latents):
     with pytest.raises(InputError, match=r"log_variances of shape \(300, 5\)"):
         GeodesicQuantizer(8).fit(means, log_variances[:, :5])
     with pytest.raises(InputError, match=r"means of shape .* finite"):
-        GeodesicQuantizer(8).fit(np.full_like(means, np.nan), log_variances)
+        GeodesicQuantizer(8).fit(np.where(means > 2, np.nan, means), log_variances)
     quantizer = GeodesicQuantizer(8).fit(means, log_variances)
     with pytest.raises(InputError, match=r"\(300, 5\); allowed: \(N, 6\)"):
         quantizer.encode(means[:, :5])

@@ -195,6 +195,7 @@ def test_latents_are_taken_with_and_without_variances(latents):
     [
         (lambda m, v: (m, np.exp(v) * 1e6), r": variances\? np\.log makes logarithms of them"),
         (lambda m, v: (m, v * 1e3), r"allowed: \[-50, 50\]$"),
+        (lambda m, v: (m, v - 60), r"allowed: \[-50, 50\]$"),
         (lambda m, v: (m, v[1:]), r"log_variances of shape \(299, 6\); allowed: \(300, 6\), that"),
         (lambda m, v: (m, v[:, :1]), r"log_variances of shape \(300, 1\); allowed"),
         (lambda m, v: (m, v > 0), "log_variances of dtype bool; allowed"),
@@ -230,6 +231,8 @@ def test_a_column_that_hides_the_others_is_told(latents, column, message):
     with pytest.warns(UserWarning, match=message):
         as_latents(means)
     as_latents(means, fitting=False)
+    with pytest.warns(UserWarning, match="column 1 are more than 1000 times as wide"):
+        as_latents(latents[0][:, :2] * [1, 1e4])
 
 
 def test_columns_of_one_scale_are_not_told(latents):
@@ -237,6 +240,7 @@ def test_columns_of_one_scale_are_not_told(latents):
     as_latents(means * 1e6 + 1e9)
     as_latents(means[:, :1] * 1e6)
     as_latents(means * [1, 1, 1e-5, 1e-5, 1e-5, 1e-5])  # dead columns beside live ones
+    as_latents(means * [1, 0, 0, 0, 0, 0])
 
 
 def test_labels_are_renumbered():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from geovq.errors import TrainingWarning
 from geovq.models import VAE, CodeDecoder
 from geovq.params import Refine
 from geovq.quantizer import GeodesicQuantizer
@@ -104,6 +105,17 @@ def test_only_what_has_a_budget_moves_and_bce_falls(setting, codes, decoder):
     assert (found["decoder"] < found["codes"]) == bool(decoder)
 
 
+def test_what_refining_tells_is_the_bce_of_the_validation_images(setting):
+    vae, quantizer, tokens, images = setting
+    model = CodeDecoder.of(vae, quantizer)
+    splits = (tokens[:80], tokens[80:]), (images[:80], images[80:])
+    before = model(tokens[80:], images[80:]).mean().item()
+    found = refine(model, *splits, budgets(5, 5), seed=0)
+    assert found["cell_means"] == pytest.approx(before)
+    after = model.cpu()(tokens[80:], images[80:]).mean().item()
+    assert found["decoder"] == pytest.approx(after)
+
+
 def test_a_budget_that_hurts_changes_nothing(setting):
     vae, quantizer, tokens, images = setting
     model = CodeDecoder.of(vae, quantizer)
@@ -114,7 +126,10 @@ def test_a_budget_that_hurts_changes_nothing(setting):
             for part in ("codes", "decoder")
         }
     )
-    found = refine(model, (tokens, tokens), (images, images), wild, seed=0)
+    with pytest.warns(
+        TrainingWarning, match=r"lower refine\.(codes|decoder)\.learning_rate = 1000"
+    ):
+        found = refine(model, (tokens, tokens), (images, images), wild, seed=0)
     assert found["decoder"] == found["codes"] == found["cell_means"]
 
 
@@ -211,6 +226,51 @@ def test_the_decoder_is_tuned_to_the_tokens_that_were_chosen(on_a_grid, again):
         kept.load_state_dict(model.state_dict())
         assert (kept.search(tokens, images, means) == expected).all()
         assert (kept(found, images) == model(found, images)).all()
+
+
+@pytest.mark.parametrize("again", [0, 5])
+def test_training_and_validation_images_have_tokens_of_their_own(on_a_grid, again, monkeypatch):
+    make, *rows = on_a_grid
+    train, validation = [x[:40] for x in rows], [x[40:] for x in rows]
+    seen = []
+    monkeypatch.setattr("geovq.recipes.fit", lambda *given, **_: seen.append(given[2:4]))
+    found = choose_tokens(make(candidates=3), train, validation, budgets(0, 0, again), seed=0)
+    for tokens, given in zip(found, (train, validation), strict=True):
+        assert (tokens == search(make(candidates=3), *given)).all()
+    for splits in seen:
+        for split, tokens, given in zip(splits, found, (train, validation), strict=True):
+            assert torch.equal(split[0], tokens)
+            assert torch.equal(split[1], given[1])
+    assert len(seen) == bool(again)
+
+
+@torch.no_grad()
+def test_few_candidates_are_those_near_the_posterior_mean_and_cheap(setting, rng):
+    vae, _, _, images = setting
+    means = vae.encode(images)[0]
+    log_variances = rng.normal([0, -4, -2, 2], 0.1, (120, 4))
+    quantizer = GeodesicQuantizer(8, 3, neighbors=5).fit(means.numpy(), log_variances)
+    model = CodeDecoder.of(vae, quantizer, candidates=3, rate_weight=0.3)
+    for codebook in model.codebooks:  # so that no two decode alike
+        codebook.copy_(torch.from_numpy(2 * rng.standard_normal((8, 4))))
+    model.lengths.copy_(torch.from_numpy(rng.exponential(9, (1, 3, 8))))
+    tokens = torch.from_numpy(rng.integers(8, size=(120, 3)))
+    expected, scale = tokens.clone(), torch.from_numpy(quantizer.scale_).float()
+    assert scale.max() > 4 * scale.min()
+    for row, mean, image in zip(expected, means, images, strict=True):
+        for t in (1, 2):
+            costs = 0.3 * model.lengths[0, t]
+            others = model.latents(row[None])[0] - model.codebooks[t][row[t]]
+            gaps = (mean - others - model.codebooks[t]) * scale
+            guesses = 0.5 * gaps.square().sum(1) + costs
+            near = [code for code in guesses.argsort().tolist() if code != row[t]]
+            options = torch.tensor([int(row[t]), *near[:2]])
+            tried = row.repeat(3, 1)
+            tried[:, t] = options
+            nats = model(tried, image.expand(3, 6, 5)) + costs[options]
+            row[t] = options[nats.argmin()]
+    assert (expected != tokens).any(0).tolist() == [False, True, True]
+    assert (model.search(tokens, images, means) == expected).all()
 
 
 @torch.no_grad()

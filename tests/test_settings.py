@@ -1,10 +1,12 @@
+import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from geovq.errors import InputError
-from geovq.params import TrainVAE, load_params
-from geovq.settings import Settings, settings
+from geovq.params import Section, TrainVAE, load_params
+from geovq.settings import SHORT, Settings, settings
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 
@@ -37,13 +39,13 @@ def test_a_section_can_be_left_out():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"codes": 1}, "codes = 1: Input should be greater than or equal to 2"),
-        ({"steps": -1}, "steps = -1: Input should be greater than or equal to 1"),
-        ({"metric": "cosine"}, "metric = 'cosine': Input should be 'euclidean', 'precision'"),
+        ({"codes": 1}, "codes = 1; allowed: an integer from 2 to 1,000,000"),
+        ({"steps": -1}, "steps = -1; allowed: an integer from 1 to 10,000,000"),
+        ({"metric": "cosine"}, "metric = 'cosine'; allowed: 'euclidean', 'precision'"),
         ({"colour": 3}, "colour = 3: unknown key; allowed: seed, validation_fraction"),
         ({"train_ar.sell": 3}, "train_ar.sell = 3: unknown key; allowed: learning_rate"),
         ({"seed.x": 3}, "seed.x = 3: unknown key"),
-        ({"seed": None}, "seed = None: Input should be a valid integer"),
+        ({"seed": None}, "seed = None; allowed: an integer from 0 to 4,294,967,295"),
         ({"layout": "product", "tokens": 3}, "tokens = 3: the product layout cuts train_vae.lat"),
         ({"tokens": 33}, "train_ar.context = 32: the prior reads a whole image; allowed: at least"),
         ({"first_codes": 4, "layout": "grid"}, "first_codes = 4: only the residual layout"),
@@ -55,6 +57,46 @@ def test_mistakes_are_named_as_they_were_given(options, message):
         settings(options)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+NONSENSE = {
+    "null": None,
+    "text": "nonsense",
+    "no list": [],
+    "deep": [[[]]],
+    "section": {"x": 1},
+    "true": True,
+    "10^20": 10**20,
+    "huge": 10**5000,
+    "-1": -1,
+    "1e308": 1e308,
+    "inf": math.inf,
+    "nan": math.nan,
+}
+
+
+def keys(section, prefix=""):
+    """Keys of a section by their full names; those of its sections in their place."""
+    for name, field in section.model_fields.items():
+        kind = (*get_args(field.annotation), field.annotation)[0]
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from keys(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+@pytest.mark.parametrize("kind", NONSENSE)
+def test_no_key_takes_nonsense_by_its_full_or_its_short_name(kind):
+    for name in (*keys(Settings), *SHORT):
+        if (name.split(".")[-1], kind) in (("first_codes", "null"), ("whiten", "true")):
+            continue
+        with pytest.raises(InputError) as error:
+            settings({name: NONSENSE[kind]})
+        message = str(error.value)
+        assert message.startswith((f"{name} = ", f"{name}.x = ", f"{name}.0 = ")), message
+        assert "; allowed: " in message
+        assert "\n" not in message
+        assert len(message) < 500
 
 
 def test_options_of_an_absent_section_are_refused():

@@ -68,6 +68,18 @@ def test_broken_npz_files_are_named(tmp_path, rng):
         load_npz(path, "b")
 
 
+def test_what_is_damaged_but_ours_may_be_replaced(tmp_path):
+    for path, save in (
+        (tmp_path / "a.npz", lambda path: save_npz(path, "test", a=[1])),
+        (tmp_path / "a.safetensors", lambda path: save_module(path, VAE((8, 12), 3, [7]))),
+    ):
+        save(path)
+        whole = path.read_bytes()
+        path.write_bytes(whole.replace(b"version", b"venison"))
+        save(path)
+        assert len(path.read_bytes()) == len(whole)
+
+
 def test_weights_rebuild_their_module_with_stable_bytes(tmp_path, images):
     vae = VAE((8, 12), latent_dim=3, hidden=[7])
     one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"

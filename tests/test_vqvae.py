@@ -80,6 +80,30 @@ def test_vqvae_losses_are_sums_over_dimensions(images):
     torch.testing.assert_close(model(images)[1], 1.25 * distance)
 
 
+@pytest.mark.parametrize("layout", ["residual", "product"])
+@pytest.mark.parametrize("update", ["gradient", "ema"])
+def test_each_term_of_the_penalty_moves_what_it_is_to_move(images, layout, update):
+    """The commitment, times β, moves the encoder alone; the other term the codes alone."""
+    model = vqvae(layout=layout, codebook_update=update, commitment=0.25).eval()
+    caught = []
+    model.encoder.register_forward_hook(lambda module, inputs, output: caught.append(output))
+    penalty = model(images)[1]
+    caught[0].retain_grad()
+    penalty.sum().backward()
+    tokens, expected = model.encode(images), torch.zeros(40, 6)
+    rest = caught[0].detach()
+    for level, codebook in enumerate(model.codebooks):
+        dims = slice(None) if layout == "residual" else slice(2 * level, 2 * level + 2)
+        gaps = rest[:, dims] - codebook.detach()[tokens[:, level]]
+        expected[:, dims] += 2 * 0.25 * gaps
+        if update == "gradient":
+            moved = torch.zeros(codebook.shape).index_add(0, tokens[:, level], -2 * gaps)
+            torch.testing.assert_close(codebook.grad, moved)
+        if layout == "residual":
+            rest = gaps
+    torch.testing.assert_close(caught[0].grad, expected)
+
+
 def test_the_decoder_gradient_passes_straight_through(images):
     """What reaches the encoder is the gradient at the quantised latents."""
     model = vqvae(commitment=0.0, codebook_update="ema").eval()
@@ -118,10 +142,38 @@ def test_moving_averages_reach_the_cell_means(images):
     torch.testing.assert_close(model.codebooks[0].detach(), means, rtol=1e-3, atol=1e-4)
 
 
+def test_a_step_of_the_moving_averages_is_their_formula(images):
+    model = vqvae(vocabulary=(3,), codebook_update="ema", decay=0.9)
+    model.place_codes(images)
+    codes, counts = model.codebooks[0].clone(), model.counts[0].clone()
+    latents = model.encoder(images).detach()
+    tokens = model.encode(images)[:, 0]  # in training, encoding moves them too
+    members = F.one_hot(tokens, 3).float()
+    after = 0.9 * counts + 0.1 * members.sum(0)
+    expected = (0.9 * counts[:, None] * codes + 0.1 * members.T @ latents) / after[:, None]
+    torch.testing.assert_close(model.counts[0].detach(), after)
+    torch.testing.assert_close(model.codebooks[0].detach(), expected)
+    model.eval()(images)
+    torch.testing.assert_close(model.codebooks[0].detach(), expected)
+
+
 def test_codes_are_placed_at_kmeans_centres_and_all_used(images):
     model = vqvae(vocabulary=(5, 4, 4)).eval()
     model.place_codes(images)
-    assert [len(t.unique()) for t in model.encode(images).T] == [5, 4, 4]
+    tokens, rest = model.encode(images), model.encoder(images).detach()
+    assert [len(t.unique()) for t in tokens.T] == [5, 4, 4]
+    for codebook, token in zip(model.codebooks, tokens.T, strict=True):
+        members = F.one_hot(token, len(codebook)).float()
+        torch.testing.assert_close(codebook.detach(), members.T @ rest / members.sum(0)[:, None])
+        rest = rest - codebook[token].detach()
+
+
+@pytest.mark.parametrize("layout", ["residual", "product", "grid"])
+def test_vectors_add_up_to_what_is_decoded(images, layout):
+    model = vqvae(vocabulary=(5, 5, 5), layout=layout).eval()
+    tokens, quantized, _, _ = model.quantize(model.encoder(images))
+    parts = [model.vectors(t)[tokens[:, t]] for t in range(3)]
+    torch.testing.assert_close(torch.stack(parts).sum(0), quantized)
 
 
 def test_more_codes_than_images_can_be_placed(images):
@@ -135,9 +187,12 @@ def test_more_codes_than_images_can_be_placed(images):
 def test_warm_up_does_not_quantise(images):
     model = vqvae()
     model.quantizing = False
-    bce, penalty = model(images)
-    assert penalty.eq(0).all()
-    torch.testing.assert_close(bce, model.likelihood(model.decoder(model.encoder(images)), images))
+    for _ in range(2):
+        bce, penalty = model(images)
+        assert penalty.eq(0).all()
+        expected = model.likelihood(model.decoder(model.encoder(images)), images)
+        torch.testing.assert_close(bce, expected)
+        model.eval()
 
 
 def test_prototypes_are_the_first_codes_alone(images):

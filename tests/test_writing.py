@@ -17,8 +17,9 @@ from geovq.errors import InputError, WriteError
 from geovq.images import save_folder
 from geovq.marks import MARK_FILE, folder_mark
 from geovq.models import VAE
+from geovq.places import check_apart, check_file, check_folder
 from geovq.store import save_figure, save_json, save_module, save_npz
-from geovq.writing import PARTIAL, check_apart, new_file, new_folder, sweep
+from geovq.writing import PARTIAL, new_file, new_folder, sweep
 
 POINTS = np.random.default_rng(0).standard_normal((60, 3))
 SMALL = {"codes": 4, "tokens": 2, "neighbors": 5, "train_ar": None}
@@ -117,6 +118,65 @@ def test_neither_folders_nor_links_are_taken_for_files(writers, name, home):
             with pytest.raises(InputError, match=f"{place}{suffix}: a (folder|symbolic link)"):
                 write(place + suffix)
     assert tree(home) == before
+
+
+@pytest.mark.parametrize("name", ["a.txt.bak", "a.txt~", "atxt", ".txt", "a.TXT"])
+def test_a_file_has_its_suffix_at_the_end(name, tmp_path):
+    with pytest.raises(InputError, match=r"a file name that ends in \.txt"):
+        check_file(tmp_path / name, ".txt")
+
+
+def test_the_folder_that_one_stands_in_is_not_replaced(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    with new_folder(path, "test") as folder:
+        (folder / "word").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.chdir(path)
+    for place in (path, tmp_path / "link" / "x", "../x"):
+        with pytest.raises(InputError, match="x: the working directory is in it"):
+            check_folder(place, "test")
+    monkeypatch.chdir(tmp_path)
+    check_folder(path, "test")
+
+
+def test_what_comes_meanwhile_is_not_replaced(tmp_path):
+    path = tmp_path / "x"
+
+    def late():
+        with new_folder(path, "test") as folder:
+            (folder / "word").write_bytes(b"new")
+            path.mkdir()
+            (path / "thesis.tex").write_text("years of work")
+
+    with pytest.raises(InputError, match=r"a folder that holds thesis\.tex and no mark"):
+        late()
+    assert (path / "thesis.tex").read_text() == "years of work"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_all_is_flushed_to_the_disk_before_it_has_its_name_and_then_the_name(tmp_path, monkeypatch):
+    done = []
+
+    def noted(name, real):
+        def called(*arguments):
+            done.append(os.fstat(arguments[0]).st_ino if name == "fsync" else name)
+            return real(*arguments)
+
+        return called
+
+    for name in ("fsync", "replace", "rename"):
+        monkeypatch.setattr(os, name, noted(name, getattr(os, name)))
+    with new_file(tmp_path / "a.txt", ".txt") as stream:
+        stream.write(b"new")
+    above, file = (os.stat(path).st_ino for path in (tmp_path, tmp_path / "a.txt"))
+    assert done == [file, "replace", above]
+    done.clear()
+    with new_folder(tmp_path / "x", "test") as folder:
+        (folder / "word").write_bytes(b"new")
+    named = done.index("rename")
+    whole = {os.stat(path).st_ino for path in (tmp_path / "x", *(tmp_path / "x").iterdir())}
+    assert whole <= {*done[:named]}
+    assert done[named:] == ["rename", above]
 
 
 @every
@@ -412,7 +472,8 @@ def test_a_sweep_takes_what_the_dead_left_and_nothing_else(tmp_path):
     (tmp_path / f"{PARTIAL}users").mkdir()
     (tmp_path / f"{PARTIAL}users" / "thesis.tex").write_text("in an odd place")
     (tmp_path / f"{PARTIAL}link").symlink_to(tmp_path)
-    (tmp_path / "other").write_bytes(b"")
+    for name in ("other", ".other", f"x{PARTIAL}"):
+        (tmp_path / name).write_bytes(b"")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / f"{PARTIAL}socket"))
     with new_file(tmp_path / "alive.txt", ".txt") as stream:
@@ -422,7 +483,7 @@ def test_a_sweep_takes_what_the_dead_left_and_nothing_else(tmp_path):
             sweep(tmp_path)
     left = {path.name for path in tmp_path.iterdir()}
     odd = {f"{PARTIAL}users", f"{PARTIAL}link", f"{PARTIAL}socket"}
-    assert left == {"alive.txt", "living", "other", *odd}
+    assert left == {"alive.txt", "living", "other", ".other", f"x{PARTIAL}", *odd}
     assert (tmp_path / f"{PARTIAL}users" / "thesis.tex").exists()
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "draw_independent",
     "marginal_bits_per_token",
     "marginals",
+    "perplexities",
     "perplexity",
 ]
 
@@ -36,13 +37,18 @@ def codes_used(tokens: np.ndarray, vocabulary: Sequence[int]) -> float:
     return float(np.mean([(c > 0).sum() for c in counts_by_position(tokens, vocabulary)]))
 
 
-def perplexity(tokens: np.ndarray, vocabulary: Sequence[int]) -> float:
-    """Exp of the entropy of a position's codes, mean over positions."""
+def perplexities(tokens: np.ndarray, vocabulary: Sequence[int]) -> np.ndarray:
+    """Exp of the entropy of each position's codes, (T,)."""
     entropies = []
     for counts in counts_by_position(tokens, vocabulary):
         p = counts[counts > 0] / counts.sum()
         entropies.append(-(p * np.log(p)).sum())
-    return float(np.exp(entropies).mean())
+    return np.exp(entropies)
+
+
+def perplexity(tokens: np.ndarray, vocabulary: Sequence[int]) -> float:
+    """Exp of the entropy of a position's codes, mean over positions."""
+    return float(perplexities(tokens, vocabulary).mean())
 
 
 def marginals(train: np.ndarray, vocabulary: Sequence[int]) -> list[np.ndarray]:

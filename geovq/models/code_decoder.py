@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from geovq.errors import InputError
 from geovq.fingerprint import fingerprint, fingerprint_of
 from geovq.models.likelihood import likelihood_of
-from geovq.models.networks import decoder
+from geovq.models.networks import decoder, initial_weights
 from geovq.models.vae import VAE
 
 if TYPE_CHECKING:
@@ -110,9 +110,14 @@ class CodeDecoder(nn.Module):
         """
         grid = quantizer.layout == "grid"
         origins = cls.origins(vae, quantizer)
-        made = cls(
-            **vae.config, vocabulary=quantizer.vocabulary, grid=grid, made_from=origins, **search
-        )
+        with initial_weights():  # which are replaced
+            made = cls(
+                **vae.config,
+                vocabulary=quantizer.vocabulary,
+                grid=grid,
+                made_from=origins,
+                **search,
+            )
         made.decoder.load_state_dict(vae.decoder.state_dict())
         made.likelihood.load_state_dict(vae.likelihood.state_dict())
         made.scale.copy_(torch.from_numpy(quantizer.scale_))

@@ -17,9 +17,11 @@ channels come last everywhere but between convolutions.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from geovq.errors import InputError
@@ -31,8 +33,20 @@ __all__ = [
     "colours",
     "decoder",
     "encoder",
+    "initial_weights",
     "perceptron",
 ]
+
+
+@contextmanager
+def initial_weights(seed: int = 0) -> Iterator[None]:
+    """Weights of modules that are built inside come from `seed`; the caller's random state stays.
+
+    Weights are drawn on the CPU: no other device's random state is touched.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def check_images(images: Tensor, image_shape: Sequence[int]) -> None:
