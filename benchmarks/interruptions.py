@@ -17,7 +17,6 @@ Prints what happened, by where and how. The exit status is 1 if a check failed.
 import argparse
 import json
 import random
-import re
 import shutil
 import signal
 import sys
@@ -112,11 +111,12 @@ class Trials:
                 for process in (*children(pid), psutil.Process(pid)):
                     process.kill()
                 status = self.warm.wait()
-            said = output.read_text(errors="replace")
+            said = output.read_text(encoding="utf-8", errors="replace")
         self.count("interrupted")
         self.count("no effect" if status == 0 else "stopped")
-        # DVC has tracebacks of its own where memory is short.
-        self.check(not re.search(r'File ".*/(geovq|stages)/', said), "traceback", said)
+        if "Traceback" in said:  # libraries raise anything where memory is short
+            self.count("traceback")
+            self.check(self.how == "AS", "unexpected", said)
 
     def send(self, pid: int) -> None:
         """Send the signal to the process, to what it has started, or to both."""

@@ -46,7 +46,7 @@ for stage in sys.argv[1:]:
 def environment(**changes: str) -> dict[str, str]:
     """Give the environment of this process, with the commands of its Python on the path."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, **changes}
+    return os.environ | {"PATH": path} | changes
 
 
 class Copy:
@@ -55,7 +55,7 @@ class Copy:
     Parameters
     ----------
     folder : Path
-        Empty.
+        Empty, or not there yet.
     warm : Warm, optional
         What runs DVC and the stages; otherwise each is a process that imports all it needs.
     **changes
@@ -64,6 +64,7 @@ class Copy:
 
     def __init__(self, folder: Path, warm: Warm | None = None, **changes: str):
         self.folder, self.warm, self.changes = folder, warm, changes
+        folder.mkdir(exist_ok=True)
         listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         names = subprocess.check_output(listing, cwd=ROOT, text=True).split("\0")
         # With them what numba compiled, which it knows by the time of the source.
@@ -132,9 +133,9 @@ class Copy:
         output = self("dvc", "repro", *arguments)
         return set(re.findall(r"Running stage '([^']+)'", output))
 
-    def without_dvc(self) -> None:
-        """Run every stage in one process."""
-        self(sys.executable, "-c", ONE_PROCESS, *IN_ORDER)
+    def without_dvc(self, *through: str) -> None:
+        """Run every stage in one process, started by a command `through` if there is one."""
+        self(*through, sys.executable, "-c", ONE_PROCESS, *IN_ORDER)
 
     def written(self) -> Iterator[Path]:
         """All files that stages write."""

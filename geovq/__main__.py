@@ -2,9 +2,9 @@
 
 import sys
 
-from geovq._process import interrupted_while_importing
+from geovq._process import ended_while_importing
 
-sys.excepthook = interrupted_while_importing
+sys.excepthook = ended_while_importing
 
 from geovq.cli import main  # noqa: E402  (what is to be hooked)
 

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from geovq.errors import InputError
 
-__all__ = ["INTERRUPTED", "TERMINATED", "fail", "in_one_line", "interrupted_while_importing"]
+__all__ = ["INTERRUPTED", "TERMINATED", "fail", "in_one_line", "ended_while_importing"]
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
@@ -60,12 +60,14 @@ def in_one_line(bad_input: int) -> Iterator[None]:
             raise
 
 
-def interrupted_while_importing(
+def ended_while_importing(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """Be the `sys.excepthook` of what imports for seconds before it comes to `in_one_line`."""
     if issubclass(kind, KeyboardInterrupt):
         sys.stderr.write("error: interrupted\n")
+    elif issubclass(kind, MemoryError):
+        sys.stderr.write("error: out of memory\n")
     else:
         sys.__excepthook__(kind, error, trace)
 

@@ -95,7 +95,6 @@ def copy(tmp_path_factory, warm):
     from benchmarks.small import IN_ORDER, Copy
 
     folder = tmp_path_factory.mktemp("first") / "sentinel: über uns, $HOME 'x'"
-    folder.mkdir()
     names = dict.fromkeys(("USER", "LOGNAME", "USERNAME", "HOSTNAME"), "sentinel")
     made = Copy(folder, warm, **names, HOME=str(folder), TZ="Pacific/Kiritimati", LC_ALL="C")
     assert made.repro() == set(IN_ORDER)

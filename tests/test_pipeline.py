@@ -2,7 +2,11 @@
 
 import getpass
 import io
+import os
+import shutil
 import socket
+import sys
+from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
@@ -107,9 +111,34 @@ def test_a_second_run_runs_nothing(copy):
     assert "up to date" in copy("dvc", "status")
 
 
-def test_the_same_run_elsewhere_has_the_same_bytes(copy, tmp_path):
-    again = Copy(tmp_path)
-    again.without_dvc()
+def test_the_same_run_in_another_environment_has_the_same_bytes(copy, tmp_path):
+    """In one process, with code and home that cannot be written, and no git, in ASCII."""
+    setpriv = shutil.which("setpriv")
+    if os.geteuid():
+        unprivileged = []
+    elif setpriv:
+        unprivileged = [setpriv, "--bounding-set=-all", "--inh-caps=-all"]
+    else:
+        pytest.skip("root can write everywhere")
+    code, again = tmp_path / "code", Copy(tmp_path / "läuft")
+    code.mkdir()
+    for name in ("geovq", "stages"):
+        (again.folder / name).rename(code / name)
+    for path in (*code.rglob("__pycache__"), again.folder / ".git"):
+        shutil.rmtree(path)
+    for path in (*code.rglob("*"), code):
+        path.chmod(path.stat().st_mode & ~0o222)
+    again.changes = {
+        "PATH": str(Path(sys.executable).parent),
+        "PYTHONPATH": str(code),
+        "HOME": str(code),
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONHASHSEED": "7",
+        "TZ": "Asia/Kathmandu",
+    }
+    again.without_dvc(*unprivileged)
     found, expected = again.outs(), copy.outs()
     assert set(found) == set(expected)
     assert [name for name in found if found[name] != expected[name]] == []

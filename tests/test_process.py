@@ -77,6 +77,8 @@ def test_a_second_sigterm_does_not_stop_the_cleaning_up():
 def test_an_interruption_while_importing_is_one_line(module):
     code, _, err = python(f"import {module}; raise KeyboardInterrupt")
     assert (code, err) == (-signal.SIGINT, "error: interrupted\n")
+    code, _, err = python(f"import {module}; raise MemoryError")
+    assert (code, err) == (1, "error: out of memory\n")
 
 
 def test_what_a_terminal_cannot_show_is_escaped():
