@@ -277,3 +277,15 @@ def test_on_a_flat_dense_cloud_it_is_euclidean_kmeans(rng):
     cloud = np.concatenate([rng.uniform(-1.4, 1.4, (400, 2)) + corner for corner in corners])
     ours = GeodesicKMeans(4, n_neighbors=15, random_state=0).fit(cloud).labels_
     assert adjusted_rand_score(ours, KMeans(4, random_state=0).fit(cloud).labels_) > 0.95
+
+
+@pytest.mark.parametrize("spoil", ["index", "negative", "pointer"])
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo"])
+def test_a_graph_whose_indices_lead_out_of_it_is_refused(kind, spoil):
+    chain = sparse.diags([np.ones(9), np.ones(9)], [1, -1]).asformat(kind)
+    if spoil == "pointer" and kind != "coo":
+        chain.indptr[1] = 99
+    else:
+        (chain.coords[0] if kind == "coo" else chain.indices)[0] = -1 if spoil == "negative" else 99
+    with pytest.raises(InputError, match="X is no whole sparse matrix"):
+        GeodesicKMeans(2, metric="precomputed", random_state=0).fit(chain)
