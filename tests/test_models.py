@@ -109,6 +109,22 @@ def test_convolutions_mirror_every_size(image_shape, architecture, hidden):
     assert decoder(*network)(latents).shape == (2, *image_shape)
 
 
+@pytest.mark.parametrize(("architecture", "hidden"), [("mlp", [16, 8]), ("conv_mlp", [3, 5, 7])])
+def test_the_decoder_is_the_encoder_mirrored(architecture, hidden):
+    sizes = [
+        [tuple(p.shape[:2]) for p in network.parameters() if p.ndim > 1]
+        for network in (
+            encoder(architecture, (8, 12), hidden, 4, parts=1),
+            decoder(architecture, (8, 12), hidden, 4),
+        )
+    ]
+    # A transposed convolution has its input first, as a convolution has its output.
+    turned = [
+        s if architecture == "conv_mlp" and i < 2 else s[::-1] for i, s in enumerate(sizes[0])
+    ]
+    assert sizes[1] == turned[::-1]
+
+
 @pytest.mark.parametrize("architecture", ["mlp", "conv", "conv_mlp"])
 def test_channels_are_not_mixed_up_on_the_way_out(architecture):
     """A last layer that makes red alone brighter, wherever the network puts its channels."""

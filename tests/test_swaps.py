@@ -107,6 +107,20 @@ def test_no_swap_is_left_that_would_help_by_the_weights(setting):
             assert objective(full, weights, np.append(others, candidate)) > least * (1 - 1e-8)
 
 
+def test_every_swap_lowers_the_objective(setting, monkeypatch):
+    matrix, full, _, centers = setting
+    sums, real = [full[centers].min(0).sum()], _insert
+
+    def noted(*arguments):
+        real(*arguments)
+        sums.append(State(*arguments[3:7]).d1.sum())
+
+    monkeypatch.setattr("geovq._swaps._insert", noted)
+    improve(matrix, np.ones(150), centers, np.arange(150), rounds=1)
+    assert len(sums) > 1
+    assert (np.diff(sums) < 0).all()
+
+
 def damaged(matrix, **changes):
     parts = {name: getattr(matrix, name).copy() for name in ("data", "indices", "indptr")}
     made = sparse.csr_matrix(matrix.shape)
