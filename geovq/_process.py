@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from geovq.errors import InputError
 
-__all__ = ["INTERRUPTED", "TERMINATED", "fail", "in_one_line", "ended_while_importing"]
+__all__ = ["INTERRUPTED", "TERMINATED", "ended_while_importing", "fail", "in_one_line"]
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
