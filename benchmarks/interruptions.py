@@ -219,7 +219,7 @@ class Stages(Trials):
 class Commands(Trials):
     """Interruptions of the command line."""
 
-    def __init__(self, copy: Copy, warm: Warm, seed: int) -> None:
+    def __init__(self, copy: Copy, warm: Warm, seed: int, names: list[str]) -> None:
         super().__init__(copy, warm, seed)
         folder = copy.folder
         with np.load(folder / "own.npz") as file:
@@ -232,7 +232,8 @@ class Commands(Trials):
             copy("python", "-m", "geovq", *command.split())
         self.trees: dict[str, tuple[Tree, Tree]] = {}
         self.seconds: dict[str, float] = {}
-        for name, (target, command, other) in COMMANDS.items():
+        for name in names:
+            target, command, other = COMMANDS[name]
             trees = []
             for words in filter(None, (other, command)):
                 remove(folder / target) if target else None
@@ -246,7 +247,7 @@ class Commands(Trials):
 
     def trial(self) -> None:
         """Interrupt a command, and run it again."""
-        name = self.random.choice([*COMMANDS])
+        name = self.random.choice([*self.seconds])
         target, command, other = COMMANDS[name]
         path, (old, new) = self.copy.folder / target, self.trees[name]
         if not target:
@@ -283,29 +284,6 @@ def table(counts: Counter[tuple[str, str, str]], key: int) -> str:
     return tabulate(lines, ["", *columns])
 
 
-def run(folder: Path, warm: Warm, trials: int, seconds: float, seed: int, stages: list[str]) -> int:
-    """Run the trials in two copies of the project in an empty folder; print what happened."""
-    copies = [folder / "stages", folder / "commands"]
-    for path in copies:
-        path.mkdir()
-    parts: list[Stages | Commands] = [
-        Stages(Copy(copies[0], warm), warm, seed, stages),
-        Commands(Copy(copies[1], warm), warm, seed),
-    ]
-    start = time.perf_counter()
-    for number in range(trials):
-        if time.perf_counter() - start > seconds:
-            break
-        parts[number % 2].trial()
-        sys.stderr.write(f"{number + 1} done\n")
-    counts = parts[0].counts + parts[1].counts
-    failures = parts[0].failures + parts[1].failures
-    for text in (*failures, table(counts, 0), "", table(counts, 1)):
-        sys.stdout.write(f"{text}\n")
-    sys.stdout.write(f"\n{len(failures)} failures\n")
-    return len(failures)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--trials", type=int, default=200)
@@ -314,9 +292,22 @@ def main() -> None:
     options = parser.parse_args()
     warm = Warm()
     with tempfile.TemporaryDirectory() as folder:
-        failures = run(Path(folder), warm, **vars(options), stages=[*IN_ORDER, ALL_STAGES])
+        one, other = (Copy(Path(folder) / name, warm) for name in ("stages", "commands"))
+        stages = Stages(one, warm, options.seed, [*IN_ORDER, ALL_STAGES])
+        commands = Commands(other, warm, options.seed, [*COMMANDS])
+        end = time.monotonic() + options.seconds
+        for number in range(options.trials):
+            if time.monotonic() > end:
+                break
+            (stages, commands)[number % 2].trial()
+            sys.stderr.write(f"{number + 1} done\n")
     warm.close()
-    sys.exit(failures > 0)
+    counts = stages.counts + commands.counts
+    failures = stages.failures + commands.failures
+    for text in (*failures, table(counts, 0), "", table(counts, 1)):
+        sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"\n{len(failures)} failures\n")
+    sys.exit(len(failures) > 0)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,13 @@ class Copy:
         """Commit all there is."""
         self("git", "add", "-A")
         self("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", message)
+
+    def twin(self, folder: Path) -> "Copy":
+        """Another one, in a folder that is not there yet, that is where this one is."""
+        other = copy(self)
+        other.folder = folder
+        shutil.copytree(self.folder, folder)
+        return other
 
     def __call__(self, *command: str, fails: bool = False) -> str:
         """Run a command here; what it said."""

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from benchmarks.interruptions import Commands, Stages
 from benchmarks.small import IN_ORDER, Copy
 
 pytestmark = pytest.mark.slow
@@ -208,6 +209,16 @@ def test_a_truncated_weights_file_is_named(copy):
     assert "Traceback" not in output
     copy("dvc", "checkout", "--force")
     assert copy.repro() == set()
+
+
+def test_an_interruption_costs_nothing_but_time(copy, warm, tmp_path):
+    """Ten of them; `python -m benchmarks.interruptions` is the same for longer."""
+    stages = Stages(copy.twin(tmp_path / "stages"), warm, 0, ["train_classifier", "report"])
+    commands = Commands(copy.twin(tmp_path / "commands"), warm, 0, ["fit", "encode", "sample"])
+    for trials in (stages, commands):
+        for _ in range(5):
+            trials.trial()
+        assert trials.failures == []
 
 
 def test_a_grid_of_tokens_and_colour_images_without_labels_go_through(tmp_path, warm):
