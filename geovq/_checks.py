@@ -193,7 +193,7 @@ def check_spread(name: str, points: np.ndarray) -> None:
             raise InputError(f"{said} Allowed: {HOPELESS:g} times, for float64 has 16 digits")
         warnings.warn(f"{said} Leave them out, or replace them", stacklevel=3)
     wide, meant = spans.argmax(), np.flatnonzero(spans > NOISE)
-    if len(meant) and spans[wide] > HOPELESS * spans[meant].min():
+    if len(meant) and spans[wide] / HOPELESS > spans[meant].min():
         lost = meant[spans[meant].argmin()]
         raise InputError(
             f"{name}: beside column {wide}, which spans {spans[wide]:.2g}, float64 loses column "

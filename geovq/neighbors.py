@@ -61,7 +61,7 @@ def nearest_neighbors(
     -------
     ndarray of shape (M, min(k, N)), int64
     """
-    k = min(k, len(base))
+    k = int(min(k, len(base)))
     base, queries = _in_range(base, queries)
     if order != 2:
         return _by_tree(base, queries, k, order)
