@@ -90,6 +90,8 @@ def check_numbers(name: str, data: Any, kinds: str = "fiu") -> None:
     """
     if np.ma.is_masked(data):
         raise InputError(f"{name} has masked values; allowed: none, for masks are not kept")
+    if sparse.issparse(data):
+        _check_structure(name, data)
     try:
         array: Any = data if sparse.issparse(data) else np.asarray(data)
     except ValueError as error:
@@ -103,6 +105,19 @@ def check_numbers(name: str, data: Any, kinds: str = "fiu") -> None:
     hints = {"b": " (astype(float), if 0 and 1 are meant)", "c": ". Complex data not supported"}
     hint = hints.get(array.dtype.kind, "")
     raise InputError(f"{name} has dtype {kind}; allowed: real numbers{hint}")
+
+
+def _check_structure(name: str, matrix: Any) -> None:
+    """Refuse a sparse matrix whose indices lead out of it: compiled code follows them."""
+    try:
+        if matrix.format in ("csr", "csc"):
+            matrix.check_format(full_check=True)
+        elif matrix.format == "coo":
+            for axis, places in enumerate(matrix.coords):
+                if len(places) and not 0 <= places.min() <= places.max() < matrix.shape[axis]:
+                    raise ValueError(f"its indices go from {places.min()} to {places.max()}")
+    except ValueError as error:
+        raise InputError(f"{name} is no whole sparse matrix ({error})") from None
 
 
 def check_rows(
@@ -178,7 +193,7 @@ def check_spread(name: str, points: np.ndarray) -> None:
             raise InputError(f"{said} Allowed: {HOPELESS:g} times, for float64 has 16 digits")
         warnings.warn(f"{said} Leave them out, or replace them", stacklevel=3)
     wide, meant = spans.argmax(), np.flatnonzero(spans > NOISE)
-    if len(meant) and spans[wide] > HOPELESS * spans[meant].min():
+    if len(meant) and spans[wide] / HOPELESS > spans[meant].min():
         lost = meant[spans[meant].argmin()]
         raise InputError(
             f"{name}: beside column {wide}, which spans {spans[wide]:.2g}, float64 loses column "

@@ -181,16 +181,16 @@ def check_options(options: Mapping[str, Any], source: Path) -> None:
 def unfinished(model: Path) -> Iterator[Path]:
     """Give a folder beside a model for its checkpoints.
 
-    It stays when the block is interrupted, or the training diverges; input that will not do leaves
-    nothing.
+    It stays when the block is interrupted, or the training diverges. Input that will not do leaves
+    things as they were.
     """
     folder = checked_folder(model.with_name(f".{model.name[:50]}.unfinished"))
+    there = folder.exists()
     try:
         yield folder
-    except TrainingError:
-        raise
-    except InputError:
-        discard(folder)
+    except InputError as error:
+        if not there and not isinstance(error, TrainingError):
+            discard(folder)
         raise
     discard(folder)
 

@@ -202,11 +202,13 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
             first, inverse = distinct_rows(points[used])
             masses, first = np.bincount(inverse, weights[used]), used[first]
             space = self._build(points[first], None if measured is None else measured[first])
-        if not weights.sum() * self.graph_.data.sum() < np.inf:
-            raise InputError(
-                f"sample_weight sums to {weights.sum():.3g}, and the edges to "
-                f"{self.graph_.data.sum():.3g}; allowed: a product of at most 1e+308"
-            )
+        with np.errstate(over="ignore"):
+            total, longest = weights.sum(), self.graph_.data.sum()
+            if not total * longest < np.inf:
+                raise InputError(
+                    f"sample_weight sums to {total:.3g}, and the edges to {longest:.3g}; allowed: "
+                    "a product of at most 1e+308"
+                )
         if self.n_clusters > len(first):
             warnings.warn(
                 f"n_clusters = {self.n_clusters}, but only {len(first)} distinct points: "
@@ -220,9 +222,9 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
             self.graph_,
             space,
             masses,
-            min(self.n_clusters, len(first)),
-            n_init=self.n_init,
-            max_iter=self.max_iter,
+            int(min(self.n_clusters, len(first))),
+            n_init=int(self.n_init),
+            max_iter=int(self.max_iter),
             random=check_random_state(self.random_state),
             threads=effective_n_jobs(self.n_jobs),
             progress=bool(self.verbose),
@@ -257,18 +259,13 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
     def _weights(sample_weight: ArrayLike | None, data: np.ndarray) -> np.ndarray:
         if sample_weight is not None:
             check_numbers("sample_weight", sample_weight, "biuf")
-        weights = _check_sample_weight(
-            sample_weight, data, dtype=np.float64, ensure_non_negative=True
-        )
-        if not weights.any():
-            raise InputError("sample_weight is 0 everywhere; allowed: above 0 for some points")
-        return weights
+        return _check_sample_weight(sample_weight, data, dtype=np.float64, ensure_non_negative=True)
 
     def _build(self, points: np.ndarray, edge_points: np.ndarray | None) -> np.ndarray:
         """Build the graph; returns the coordinates in which cells have means."""
         geometry = Geometry(
             points,
-            min(self.n_neighbors, len(points) - 1),
+            int(min(self.n_neighbors, len(points) - 1)),
             points if edge_points is None else edge_points,
             edge_length(self.metric),
             float(self.edge_power),

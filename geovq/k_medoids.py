@@ -57,7 +57,7 @@ def find_medoids(
     """
     weights = scaled(weights)
     if space is not None:
-        space = scaled(space)
+        space = scaled(_varying(space))
     tried = candidates(matrix, k)
     best, steps, least = np.empty(0, np.int64), 1, np.inf
     with tqdm(desc="swaps", unit="node", disable=not progress) as bar:
@@ -74,3 +74,10 @@ def find_medoids(
             if objective < least:
                 best, steps, least = centers, max(iterations, 1), objective
     return best, steps
+
+
+def _varying(space: np.ndarray) -> np.ndarray:
+    """Constant columns, whose mean rounding would blur however large they are, as zeros."""
+    low, high = space.min(0), space.max(0)
+    constant = (low == high) & (low != 0)
+    return np.where(constant, 0, space) if constant.any() else space

@@ -101,7 +101,7 @@ class Metric:
         if len(bad):
             raise InputError(
                 f"{name}: row {bad[0]} is {rows[bad[0], 0] + 0.0:g} everywhere; allowed with "
-                "'cosine': no row of zeros, with 'correlation': none of equal numbers"
+                "metric 'cosine': no row of zeros, with 'correlation': none of equal numbers"
             )
         return found
 

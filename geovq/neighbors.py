@@ -61,7 +61,7 @@ def nearest_neighbors(
     -------
     ndarray of shape (M, min(k, N)), int64
     """
-    k = min(k, len(base))
+    k = int(min(k, len(base)))
     base, queries = _in_range(base, queries)
     if order != 2:
         return _by_tree(base, queries, k, order)
@@ -139,8 +139,8 @@ def _around(
     if rows.shape[1] <= FEW_FEATURES:
         sure[close] = False
     elif len(close):
-        # (x − y)² loses less, and is the same whatever other queries there are.
-        wide, squares = _exact(rows, wanted[close], min(2 * k + MORE, len(base)), direct=True)
+        # (x − y)² loses less, and nothing depends on what other queries there are.
+        wide, squares = _direct(rows, wanted[close], min(2 * k + MORE, len(base)))
         found[close], nearer, widest = _ranked(base, queries[close], wide, k)
         last, distances = nearer * singles.scale, np.sqrt(squares[:, -1])
         error = _rounding(wanted[close], distances)
@@ -162,20 +162,28 @@ def _rounding(wanted: np.ndarray, distances: np.ndarray) -> np.ndarray:
     return ROUNDING * (coordinates + (4 + wanted.shape[1] ** 0.5) * distances)
 
 
-def _exact(
-    rows: np.ndarray, wanted: np.ndarray, k: int, direct: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Indices and squared distances, (M, k); by way of (x − y)² if `direct`."""
+def _exact(rows: np.ndarray, wanted: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices and squared distances, (M, k), by way of x² − 2xy + y²."""
     import faiss
 
     index = faiss.IndexFlatL2(rows.shape[1])
     index.add(rows)
-    found, squares = np.empty((len(wanted), k), np.int64), np.empty((len(wanted), k), np.float32)
-    with _settings(direct), safe_after_fork():
-        step = CHUNK if direct else max(len(wanted), 1)
-        for start in range(0, len(wanted), step):
-            part = slice(start, start + step)
-            squares[part], found[part] = index.search(wanted[part], k)
+    with _small_blocks(), safe_after_fork():
+        squares, found = index.search(wanted, k)
+    return found, squares
+
+
+def _direct(rows: np.ndarray, wanted: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same by way of (x − y)², which is slower: lists are read so, and one holds all rows."""
+    import faiss
+
+    whole = faiss.IndexFlatL2(rows.shape[1])
+    whole.add(rows[:1])
+    index = faiss.IndexIVFFlat(whole, rows.shape[1], 1)
+    index.is_trained = True
+    with safe_after_fork():
+        index.add(rows)
+        squares, found = index.search(wanted, k)
     return found, squares
 
 
@@ -186,7 +194,7 @@ def _by_lists(rows: np.ndarray, wanted: np.ndarray, k: int) -> tuple[np.ndarray,
     lists = int(1.5 * len(rows) ** 0.5)
     index = faiss.IndexIVFFlat(faiss.IndexFlatL2(rows.shape[1]), rows.shape[1], lists)
     found, farthest = np.empty((len(wanted), k), np.int64), np.empty(len(wanted), np.float32)
-    with _settings(), safe_after_fork():
+    with _small_blocks(), safe_after_fork():
         index.train(rows)
         index.add(rows)
         index.nprobe = 32
@@ -231,22 +239,16 @@ def _ranked(
 
 
 @contextmanager
-def _settings(direct: bool = False) -> Iterator[None]:
-    """Let faiss hold the distances of fewer queries at once: 4 MB instead of 16, no slower.
+def _small_blocks() -> Iterator[None]:
+    """Let faiss hold the distances of fewer queries at once: 4 MB instead of 16, no slower."""
+    import faiss
 
-    If `direct`, it takes differences of coordinates, which it does by itself up to this product of
-    queries and features.
-    """
-    from faiss import cvar
-
-    usual = cvar.distance_compute_blas_query_bs, cvar.distance_compute_blas_threshold
-    cvar.distance_compute_blas_query_bs = 1_024
-    if direct:
-        cvar.distance_compute_blas_threshold = 2**31 - 1
+    usual = faiss.cvar.distance_compute_blas_query_bs
+    faiss.cvar.distance_compute_blas_query_bs = 1_024
     try:
         yield
     finally:
-        cvar.distance_compute_blas_query_bs, cvar.distance_compute_blas_threshold = usual
+        faiss.cvar.distance_compute_blas_query_bs = usual
 
 
 def distinct_rows(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

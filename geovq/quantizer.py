@@ -20,6 +20,7 @@ from geovq._checks import (
     check_spread,
 )
 from geovq._saving import SavedQuantizer
+from geovq._scales import largest
 from geovq.errors import InputError
 from geovq.latent_metrics import METRICS, Decode, Latents
 from geovq.levels import GeodesicCells, Level, NearestCells, VoteCells, cell_means, k_means
@@ -183,6 +184,7 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             kl = 0.5 * (latents.means**2 + latents.variances - np.log(latents.variances) - 1)
             self.chunks_ = balanced_chunks(kl.mean(0), self.tokens)
         points, weights = self._scaled(latents)
+        unit = largest(points) or 1.0
         self.levels_: list[Level] = []
         for position, (codes, chunk) in enumerate(zip(self.vocabulary, self.chunks_, strict=True)):
             part, weight = points[:, chunk], None if weights is None else weights[:, chunk]
@@ -199,7 +201,8 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             if self.layout == "residual":
                 points = points - level.vectors[tokens]
             self.levels_.append(level)
-            if (distinct := len(np.unique(level.vectors, axis=0))) < codes:
+            distinct = len(np.unique(np.round(level.vectors / unit, 12), axis=0))
+            if distinct < codes:
                 warnings.warn(
                     f"codes = {codes}, but position {position} has {distinct} distinct codes, for "
                     "its latents have no more to tell apart: ask for fewer codes or tokens",

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geovq._collapse import check_codes, check_latents, check_prior
+from geovq._collapse import check_prior, check_vae, check_vqvae
 from geovq.evaluation.rate import marginals
 from geovq.fingerprint import fingerprint
 from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
@@ -71,7 +71,7 @@ def train_vae(
 
     run = partial(fit, seed=seed, log=log, checkpoints=checkpoints)
     best = run(vae, loss, [train], [validation], params, title="VAE")
-    check_latents(vae, validation, params)
+    check_vae(vae, best, train, validation, params)
     return vae, best
 
 
@@ -129,7 +129,7 @@ def train_vqvae(
     vqvae.place_codes(train, seed)
     rest = params.model_copy(update={"max_steps": params.max_steps - params.warmup_steps})
     best = stage(rest, "VQ-VAE", log)
-    check_codes(vqvae, validation, params)
+    check_vqvae(vqvae, best, train, validation, params)
     return vqvae, best
 
 

@@ -82,8 +82,14 @@ def settings(options: Mapping[str, Any], absent: Sequence[str] = ()) -> Settings
         An option is unknown, ill-typed, out of range, or belongs to a section that is left out.
     """
     tree = Settings().model_dump() | dict.fromkeys(absent)
-    # Sections that are left out come first, short names last.
-    for name in sorted(options, key=lambda n: (options[n] is not None, n in SHORT)):
+
+    def rank(name: str) -> int:
+        """Sections that are left out first, then sections, short names, full names of keys."""
+        if "." in name:
+            return 3
+        return 2 if name in SHORT else int(options[name] is not None)
+
+    for name in sorted(options, key=rank):
         value, places = options[name], [place.split(".") for place in SHORT.get(name, [name])]
         if value is None and name in tree:
             tree[name] = None
@@ -102,6 +108,8 @@ def settings(options: Mapping[str, Any], absent: Sequence[str] = ()) -> Settings
         lines = explain(error, Settings)
     for name in options.keys() & SHORT.keys():  # mistakes by the name that was used
         for full in SHORT[name]:
+            if full in options:
+                continue
             lines = [line.replace(full, name) for line in lines]
     first: dict[str, str] = {}  # of each name, for a short one stands for several keys
     for line in lines:

@@ -58,6 +58,15 @@ def test_weights_are_repetitions(points, rng):
     assert (one.cluster_centers_ == two.cluster_centers_).all()
     assert one.inertia_ == pytest.approx(two.inertia_)
     assert (one.labels_ == one.predict(points)).all()
+    edges = points[:, :2]  # measured elsewhere, each point keeps its own
+    one, two = (
+        GeodesicKMeans(6, random_state=0).fit(x, sample_weight=w, edge_points=e)
+        for x, w, e in (
+            (points, weights, edges),
+            (repeated, None, np.repeat(edges, weights, axis=0)),
+        )
+    )
+    assert one.inertia_ == pytest.approx(two.inertia_)
 
 
 def test_a_ready_graph_gives_the_same_objective(points):
@@ -70,12 +79,53 @@ def test_a_ready_graph_gives_the_same_objective(points):
     assert not hasattr(ready, "cluster_centers_")
 
 
+def test_a_graph_has_the_shorter_of_two_lengths_to_a_power():
+    edges = [(0, 1, 3.0), (1, 0, 2.0), (1, 2, 0.0), (2, 3, 5.0), (3, 3, 7.0)]
+    rows, columns, lengths = zip(*edges, strict=True)
+    graph = sparse.coo_matrix((lengths, (rows, columns)), (4, 4)).tocsr()
+    kmeans = GeodesicKMeans(2, metric="precomputed", edge_power=2.0, random_state=0).fit(graph)
+    found = kmeans.graph_.tocoo()
+    there = {(i, j): d for i, j, d in zip(found.row, found.col, found.data, strict=True)}
+    one_way = {(0, 1): 4.0, (1, 2): 0.0, (2, 3): 25.0}
+    assert there == one_way | {(j, i): d for (i, j), d in one_way.items()}
+    # Unseen points have edges to any number of others.
+    unseen = sparse.csr_matrix([[4.0, 0, 0, 0], [0, 1.5, 0, 2.0], [9, 0, 3, 1.0]])
+    full, centers = dijkstra(kmeans.graph_), kmeans.node_medoids_
+    dense = np.where(unseen.toarray() > 0, unseen.toarray() ** 2, np.inf)
+    expected = (dense[:, :, None] + full[:, centers]).min(1)
+    np.testing.assert_allclose(kmeans.transform(unseen), expected)
+    assert (kmeans.predict(unseen) == expected.argmin(1)).all()
+    unseen.data[0] = -1
+    with pytest.raises(InputError, match="an edge is -1 long"):
+        kmeans.predict(unseen)
+
+
+def test_a_score_is_weighted(points, rng):
+    kmeans = GeodesicKMeans(6, random_state=0).fit(points)
+    weights = rng.random(200)
+    found = kmeans.score(points, sample_weight=weights)
+    assert found == pytest.approx(-weights @ kmeans.distances_)
+
+
+def test_paths_lead_from_row_to_row_of_positive_weight(points):
+    kmeans = GeodesicKMeans(6, random_state=0).fit(points, sample_weight=np.arange(200) > 3)
+    for start, end in ((200, 9), (9, -1), (9, 2.0), (True, 9)):
+        with pytest.raises(
+            InputError, match=r"= .*; allowed: an integer of at least 0, at most 199"
+        ):
+            kmeans.path(start, end)
+    for start, end in ((9, 3), (3, 9), (1, 3)):
+        with pytest.raises(InputError, match="allowed: points of positive weight"):
+            kmeans.path(start, end)
+
+
 @pytest.mark.parametrize(
     ("graph", "message"),
     [
         (np.ones((3, 4)), r"\(3, 4\); allowed with metric 'precomputed': \(N, N\)"),
         (np.array([[0, -1.0], [-1, 0]]), "an edge is -1 long"),
         (sparse.csr_matrix((3, 3)), "the graph has 3 components; allowed: 1"),
+        (np.kron(np.eye(2), np.ones((2, 2))), "the graph has 2 components; allowed: 1"),
     ],
 )
 def test_bad_graphs_are_named(graph, message):
@@ -227,3 +277,15 @@ def test_on_a_flat_dense_cloud_it_is_euclidean_kmeans(rng):
     cloud = np.concatenate([rng.uniform(-1.4, 1.4, (400, 2)) + corner for corner in corners])
     ours = GeodesicKMeans(4, n_neighbors=15, random_state=0).fit(cloud).labels_
     assert adjusted_rand_score(ours, KMeans(4, random_state=0).fit(cloud).labels_) > 0.95
+
+
+@pytest.mark.parametrize("spoil", ["index", "negative", "pointer"])
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo"])
+def test_a_graph_whose_indices_lead_out_of_it_is_refused(kind, spoil):
+    chain = sparse.diags([np.ones(9), np.ones(9)], [1, -1]).asformat(kind)
+    if spoil == "pointer" and kind != "coo":
+        chain.indptr[1] = 99
+    else:
+        (chain.coords[0] if kind == "coo" else chain.indices)[0] = -1 if spoil == "negative" else 99
+    with pytest.raises(InputError, match="X is no whole sparse matrix"):
+        GeodesicKMeans(2, metric="precomputed", random_state=0).fit(chain)

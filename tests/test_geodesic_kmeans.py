@@ -1,12 +1,16 @@
 import numpy as np
 import pytest
 from scipy.sparse.csgraph import dijkstra
+from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans
 from sklearn.datasets import make_moons, make_swiss_roll
 from sklearn.metrics import adjusted_rand_score
 
-from geovq import GeodesicKMeans, k_medoids
+from geovq import GeodesicKMeans, k_medoids, medoids
 from geovq.errors import InputError
-from geovq.medoids import assign
+from geovq.geometry import Geometry
+from geovq.graph import build_graph
+from geovq.medoids import _better_medoids, assign, euclidean_start
 
 
 @pytest.fixture
@@ -43,7 +47,111 @@ def test_no_step_raises_the_objective(monkeypatch):
     lloyd = [GeodesicKMeans(8, max_iter=i, random_state=0).fit(roll).inertia_ for i in range(8)]
     assert (np.diff(inertias) <= 0).all()
     assert (np.diff(lloyd) <= 0).all()
-    assert inertias[-1] < lloyd[-1] < lloyd[0]
+    assert inertias[-1] < lloyd[-1] < lloyd[1] < lloyd[0]
+
+
+def test_better_medoids_are_the_best_of_eight_by_weighted_ways_inside_the_cell(points, rng):
+    weights = rng.exponential(size=300) ** 3
+    matrix = build_graph(Geometry(points, 10, points)).matrix
+    centers = rng.choice(300, 5, replace=False)
+    labels, distances = assign(matrix, centers)
+    found = _better_medoids(matrix, points, weights, centers, labels, distances)
+    for cell, center in enumerate(centers):
+        members = np.flatnonzero(labels == cell)
+        gaps = points[members] - np.average(points[members], axis=0, weights=weights[members])
+        tried = np.argsort((gaps**2).sum(1))[:8]
+        costs = dijkstra(matrix[members][:, members])[tried] @ weights[members]
+        better = costs.min() < weights[members] @ distances[members]
+        assert found[cell] == (members[tried[costs.argmin()]] if better else center)
+    assert (found != centers).any()
+
+
+def test_candidates_are_the_nodes_with_most_edges(points, monkeypatch):
+    matrix = build_graph(Geometry(points, 10, points)).matrix
+    counts = np.diff(matrix.indptr)
+    monkeypatch.setattr(medoids, "CANDIDATES", 40)
+    for k, count in ((2, 40), (5, 80)):
+        found = medoids.candidates(matrix, k)
+        assert len(found) == count
+        assert (np.diff(found) > 0).all()
+        assert counts[found].min() >= np.delete(counts, found).max()
+
+
+def test_the_start_is_weighted_k_means_on_points(points, rng):
+    weights = rng.exponential(size=300) ** 3
+    random = np.random.RandomState(0)
+    seed = np.random.RandomState(0).randint(2**31 - 1)
+    expected = KMeans(5, n_init=1, random_state=seed).fit(points, sample_weight=weights)
+    nearest = cdist(expected.cluster_centers_, points).argmin(1)
+    assert (euclidean_start(points, weights, 5, random) == nearest).all()
+    # Where centres fall together, each has a point of its own.
+    together = np.repeat(points[:4], 3, axis=0) + np.arange(12)[:, None] * 1e-9
+    assert len(set(euclidean_start(together, np.ones(12), 9, random))) == 9
+
+
+@pytest.fixture
+def search(monkeypatch):
+    """What a search is given, and where it starts."""
+    seen = []
+
+    def start(space, weights, k, random):
+        seen.append((space, euclidean_start(space, weights, k, random)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(k_medoids, "euclidean_start", start)
+    return seen
+
+
+def test_every_start_and_every_seed_is_another(points, search):
+    for seed in (0, 1):
+        GeodesicKMeans(8, n_init=2, random_state=seed).fit(points)
+    assert len({tuple(centers) for _, centers in search}) == 4
+
+
+@pytest.mark.parametrize("smoothing", [0, 3])
+def test_means_are_of_smoothed_points_or_of_the_points_themselves(points, search, smoothing):
+    kmeans = GeodesicKMeans(8, smoothing=smoothing, random_state=0)
+    kmeans.fit(points, edge_points=points[:, :1] ** 3)
+    ((space, _),) = search
+    expected = kmeans.geometry_.edge_points if smoothing else kmeans.geometry_.points
+    assert (space == expected).all()
+
+
+def test_the_start_that_is_kept_is_the_best_by_the_weights(points, rng, monkeypatch):
+    matrix, weights = build_graph(Geometry(points, 10, points)).matrix, rng.exponential(size=300)
+    weights **= 4
+    starts = [rng.choice(300, 5, replace=False) for _ in range(12)]
+    plain, weighted = (
+        [mass @ assign(matrix, start)[1] for start in starts] for mass in (np.ones(300), weights)
+    )
+    assert np.argmin(plain) != np.argmin(weighted)
+    given = iter(starts)
+    monkeypatch.setattr(k_medoids, "euclidean_start", lambda *_: next(given))
+    monkeypatch.setattr(k_medoids, "improve", lambda matrix, weights, centers, *_: centers)
+    monkeypatch.setattr(k_medoids, "lloyd", lambda matrix, space, weights, centers, _: (centers, 3))
+    found, steps = k_medoids.find_medoids(
+        matrix, points, weights, 5, n_init=12, max_iter=9, random=np.random.RandomState(0)
+    )
+    assert (found == starts[np.argmin(weighted)]).all()
+    assert steps == 3
+
+
+def test_ties_belong_to_the_first_centre_in_training_and_after(rng):
+    lattice = np.stack(np.meshgrid(*[np.arange(9.0)] * 2), -1).reshape(-1, 2)
+    for seed in range(4):
+        kmeans = GeodesicKMeans(5, n_neighbors=4, random_state=seed).fit(lattice)
+        full = dijkstra(kmeans.graph_)[kmeans.node_medoids_][:, kmeans.row_nodes_]
+        assert ((full == full.min(0)).sum(0) > 1).any()
+        assert (kmeans.labels_ == (full == full.min(0)).argmax(0)).all()
+        assert (kmeans.predict(lattice) == kmeans.labels_).all()
+        assert (kmeans.transform(lattice).argmin(1) == kmeans.labels_).all()
+
+
+def test_a_copy_of_a_centre_leaves_each_its_own_label():
+    points = np.array([[0.0, 0], [1, 0], [2, 0], [3, 0]])
+    kmeans = GeodesicKMeans(4, n_neighbors=2, random_state=0)
+    kmeans.fit(points, edge_points=np.zeros((4, 1)))  # all in one place
+    assert sorted(kmeans.labels_) == [0, 1, 2, 3]
 
 
 def test_clusters_do_not_depend_on_the_threads(points):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from geovq.errors import InputError
-from geovq.models import VAE, VQVAE, Classifier
+from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
 from geovq.models.likelihood import Bernoulli as BernoulliPixels
 from geovq.models.networks import decoder, encoder
 from geovq.models.vae import gaussian_kl
@@ -45,6 +45,7 @@ def test_likelihood_and_kl_match_torch_distributions(images):
 def test_elbo_matches_a_monte_carlo_estimate(images):
     """−ELBO = E_q[log q(z|x) − log p(z) − log p(x|z)], every term from torch.distributions."""
     vae, draws = VAE((8, 12), latent_dim=3, hidden=[16]).requires_grad_(False), 4000
+    torch.nn.init.normal_(vae.encoder[-1].bias)  # posteriors that are not the prior
     mean, log_variance = vae.encode(images[:4])
     posterior = Independent(Normal(mean, (0.5 * log_variance).exp()), 1)
     prior = Independent(Normal(torch.zeros(3), torch.ones(3)), 1)
@@ -108,6 +109,22 @@ def test_convolutions_mirror_every_size(image_shape, architecture, hidden):
     assert decoder(*network)(latents).shape == (2, *image_shape)
 
 
+@pytest.mark.parametrize(("architecture", "hidden"), [("mlp", [16, 8]), ("conv_mlp", [3, 5, 7])])
+def test_the_decoder_is_the_encoder_mirrored(architecture, hidden):
+    sizes = [
+        [tuple(p.shape[:2]) for p in network.parameters() if p.ndim > 1]
+        for network in (
+            encoder(architecture, (8, 12), hidden, 4, parts=1),
+            decoder(architecture, (8, 12), hidden, 4),
+        )
+    ]
+    # A transposed convolution has its input first, as a convolution has its output.
+    turned = [
+        s if architecture == "conv_mlp" and i < 2 else s[::-1] for i, s in enumerate(sizes[0])
+    ]
+    assert sizes[1] == turned[::-1]
+
+
 @pytest.mark.parametrize("architecture", ["mlp", "conv", "conv_mlp"])
 def test_channels_are_not_mixed_up_on_the_way_out(architecture):
     """A last layer that makes red alone brighter, wherever the network puts its channels."""
@@ -158,6 +175,47 @@ def test_a_hidden_layer_needs_a_convolution_before_it():
     with pytest.raises(InputError, match=r"hidden = \[64\]; .* conv_mlp: channels of at least one"):
         VAE((28, 28), 20, [64], "conv_mlp")
     assert VAE((28, 28), 20, [2, 64], "conv_mlp").decode(torch.zeros(3, 20)).shape == (3, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: VAE((8, 8), 2, [10**9, 10**9]),
+            "weights between two layers of 64 × 1,000,000,000;",
+        ),
+        (
+            lambda: VAE((10**6, 10**6), 2, [8]),
+            "weights between two layers of 1,000,000,000,000 × 8;",
+        ),
+        (lambda: VAE((8, 8), -2, [8]), "weights between two layers of 8 × -4;"),
+        (
+            lambda: VAE((8, 8), 4, [8, 10**9], "conv"),
+            "weights of a convolution of 8 × 1,000,000,000",
+        ),
+        (lambda: VQVAE((8, 8), 20, [8], [10**9, 4]), "code vectors of 1,000,000,004 × 20;"),
+        (lambda: CodeDecoder((8, 8), 20, [8], [10**9]), "code vectors of 1,000,000,000 × 20;"),
+        (
+            lambda: CodeDecoder((8, 8), 20, [8], [8], sweeps=10**9),
+            "code lengths of 1,000,000,000 × 1",
+        ),
+        (lambda: Prior([10**9]), "weights of the prior's symbols of 1,000,000,001 × 128;"),
+        (
+            lambda: Prior([8], layers=10**9),
+            "weights of the prior's layers of 4 × 1,000,000,000 × 192",
+        ),
+        (
+            lambda: Prior([8], context=10**9),
+            "weights of the prior's positions of 1,000,000,000 × 64;",
+        ),
+        (lambda: Classifier((10**6, 10**6), 2), "weights of the classifier of "),
+    ],
+)
+def test_impossible_sizes_are_refused_before_they_are_allocated(make, message):
+    with pytest.raises(InputError) as error:
+        make()
+    assert str(error.value).startswith(message)
+    assert str(error.value).endswith("; allowed: at most 1,073,741,824 numbers")
 
 
 # --- the classifier

@@ -65,6 +65,16 @@ def test_the_prior_cannot_see_ahead(cell):
     assert not torch.isclose(log_probabilities[0, 2], log_probabilities[2, 2])
 
 
+@pytest.mark.parametrize("cell", ["gru", "lstm", "transformer", "mlp"])
+def test_step_by_step_it_says_the_same_as_all_at_once(cell):
+    prior = make((3, 2, 4, 3), cell, layers=2).eval()
+    tokens, state = every_sequence((3, 2, 4, 3)), None
+    symbols = torch.cat([prior._begin(len(tokens)), tokens + prior.offsets], 1)
+    for t, expected in enumerate(prior(tokens).T):
+        logs, state = prior._step(symbols[:, t : t + 1], t, state)
+        torch.testing.assert_close(logs[:, 0].gather(1, symbols[:, t + 1 : t + 2])[:, 0], expected)
+
+
 def test_the_prior_gradients_reach_everything():
     prior = Prior((4, 4), embed_dim=5, hidden_dim=7, context=2)
     prior(every_sequence((4, 4))).sum().backward()

@@ -199,11 +199,17 @@ def test_search_counts_code_lengths(on_a_grid):
 @torch.no_grad()
 def test_every_sweep_counts_again_and_the_model_keeps_it(on_a_grid):
     make, tokens, images, means = on_a_grid
-    once, twice = (make(candidates=3, rate_weight=0.05, sweeps=sweeps) for sweeps in (1, 2))
+    once, twice = (make(candidates=3, rate_weight=2.0, sweeps=sweeps) for sweeps in (1, 2))
     first, second = (search(model, tokens, images, means) for model in (once, twice))
     assert (first != second).any()
     counts = torch.bincount(first[:, 0], minlength=3) + 1
     torch.testing.assert_close(twice.lengths[1, 0], -(counts / counts.sum()).log())
+
+    def spent(tried):
+        lengths = sum(twice.lengths[1, t, tried[:, t]] for t in range(4))
+        return twice(tried, images) + 2 * lengths
+
+    assert (second == best_of_every_cell(first, spent)).all()
     assert (twice.search(tokens, images, means) == second).all()
     again = CodeDecoder(**twice.config)
     again.load_state_dict(twice.state_dict())

@@ -103,3 +103,15 @@ def test_options_of_an_absent_section_are_refused():
     for options in ({"latent_dim": 3}, {"refine": {"candidates": 2}}):
         with pytest.raises(InputError, match=f"{next(iter(options))} = .*this codec has no"):
             settings(options, absent=["train_vae", "refine"])
+
+
+def test_the_full_name_of_a_key_counts_more_than_a_short_one_and_that_more_than_a_section():
+    for options in (
+        {"steps": 7, "train_vae.max_steps": 9, "train_vae": {"max_steps": 5}},
+        {"train_vae.max_steps": 9, "train_vae": {"max_steps": 5}, "steps": 7},
+    ):
+        found = settings(options)
+        assert (found.train_vae.max_steps, found.train_ar.max_steps) == (9, 7)
+    assert settings({"train_vae": {"latent_dim": 5}, "latent_dim": 6}).train_vae.latent_dim == 6
+    with pytest.raises(InputError, match=r"train_vae\.max_steps = -1"):
+        settings({"steps": 7, "train_vae.max_steps": -1})

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from geovq import Codec, checkpoints
-from geovq._collapse import check_codes, check_latents
+from geovq._collapse import check_vae, check_vqvae
 from geovq.errors import TrainingError, TrainingWarning
 from geovq.models import VAE, VQVAE
 from geovq.params import Budget, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
@@ -274,14 +274,26 @@ COLLAPSE = {"batch_size": 16, "max_steps": 40, "patience": 40, "evaluate_every":
 
 def test_latents_that_hold_nothing_are_a_warning(images):
     params = TrainVAE(**COLLAPSE, latent_dim=2, hidden=[8], kl_weight=1000.0)
-    with pytest.warns(TrainingWarning, match=r"collapsed .*; lower train_vae.kl_weight = 1000\.0"):
+    with pytest.warns(
+        TrainingWarning, match=r"hold .* nats .*; lower train_vae.kl_weight = 1000\.0"
+    ):
         train_vae(images, images, params, 0)
     far = TrainVAE(**COLLAPSE, latent_dim=2, hidden=[8], kl_weight=0.0, learning_rate=10.0)
     vae = VAE((8, 12), 2, [8])
     with torch.no_grad():
         vae.encoder[-1].weight.mul_(1e7)
     with pytest.warns(TrainingWarning, match=r"standard deviations from 0; lower train_vae.learn"):
-        check_latents(vae, images, far)
+        check_vae(vae, 60.0, images, images, far)
+
+
+def test_a_network_that_knows_less_than_the_mean_image_is_a_warning(images):
+    params = TrainVAE(**{**COLLAPSE, "max_steps": 1}, latent_dim=2, hidden=[8])
+    message = r"the VAE is worse .*, 6\d\.\d+ against .* nats .*; raise train_vae.max_steps = 1, or"
+    with pytest.warns(TrainingWarning, match=message):
+        train_vae(images**8, images**8, params, 0)
+    vae = VAE((8, 12), 2, [8], likelihood="logistic")
+    with pytest.warns(TrainingWarning, match="the VAE is worse than the mean of all images"):
+        check_vae(vae, 900.0, images, images, params)
 
 
 def test_codes_of_which_few_are_used_are_a_warning(images):
@@ -293,11 +305,11 @@ def test_codes_of_which_few_are_used_are_a_warning(images):
         vqvae.codebooks[1].copy_(1e3 + torch.arange(32.0)[:, None])
     message = "used as if there were 1.0 of 32; raise train_vqvae.warmup_steps = 5, or"
     with pytest.warns(TrainingWarning, match=message):
-        check_codes(vqvae, images, params)
+        check_vqvae(vqvae, 60.0, images, images, params)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         vqvae.place_codes(images)
-        check_codes(vqvae, images, params)
+        check_vqvae(vqvae, 60.0, images, images, params)
 
 
 def test_a_prior_that_knows_less_than_frequencies_is_a_warning():

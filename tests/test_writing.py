@@ -164,7 +164,7 @@ def test_all_is_flushed_to_the_disk_before_it_has_its_name_and_then_the_name(tmp
 
         return called
 
-    for name in ("fsync", "replace", "rename"):
+    for name in ("fsync", "sync", "replace", "rename"):
         monkeypatch.setattr(os, name, noted(name, getattr(os, name)))
     with new_file(tmp_path / "a.txt", ".txt") as stream:
         stream.write(b"new")
@@ -177,6 +177,12 @@ def test_all_is_flushed_to_the_disk_before_it_has_its_name_and_then_the_name(tmp
     whole = {os.stat(path).st_ino for path in (tmp_path / "x", *(tmp_path / "x").iterdir())}
     assert whole <= {*done[:named]}
     assert done[named:] == ["rename", above]
+    monkeypatch.setattr(writing, "MANY", 2)  # so many are flushed in one go
+    done.clear()
+    with new_folder(tmp_path / "y", "test") as folder:
+        (folder / "word").write_bytes(b"new")
+        (folder / "other").write_bytes(b"new")
+    assert "sync" in done[: done.index("rename")]
 
 
 @every

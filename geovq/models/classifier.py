@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from geovq.models.networks import channels_first, check_images, colours
+from geovq.models.networks import channels_first, check_images, check_size, colours
 
 __all__ = ["Classifier"]
 
@@ -27,6 +27,7 @@ class Classifier(nn.Module):
         self.image_shape = tuple(image_shape)
         self.channels_first = channels_first(image_shape)
         height, width = image_shape[:2]
+        check_size("weights of the classifier", 32 * (height // 4) * (width // 4), 64)
         self.body = nn.Sequential(
             nn.Conv2d(colours(image_shape), 16, 3, padding=1),
             nn.ReLU(),

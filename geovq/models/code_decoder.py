@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from geovq.errors import InputError
 from geovq.fingerprint import fingerprint, fingerprint_of
 from geovq.models.likelihood import likelihood_of
-from geovq.models.networks import decoder, initial_weights
+from geovq.models.networks import check_size, decoder, initial_weights
 from geovq.models.vae import VAE
 
 if TYPE_CHECKING:
@@ -93,10 +93,12 @@ class CodeDecoder(nn.Module):
         }
         self.candidates, self.rate_weight = candidates, rate_weight
         self.vocabulary, self.grid = tuple(vocabulary), grid
-        self.register_buffer("scale", torch.ones(latent_dim))
-        self.register_buffer("lengths", torch.zeros(sweeps, len(vocabulary), max(vocabulary)))
         width = latent_dim // len(vocabulary) if grid else latent_dim
         tables = vocabulary[:1] if grid else vocabulary
+        check_size("code vectors", sum(tables), width)
+        check_size("code lengths", sweeps, len(vocabulary), max(vocabulary))
+        self.register_buffer("scale", torch.ones(latent_dim))
+        self.register_buffer("lengths", torch.zeros(sweeps, len(vocabulary), max(vocabulary)))
         self.codebooks = nn.ParameterList(torch.zeros(k, width) for k in tables)
         self.decoder = decoder(architecture, image_shape, hidden, latent_dim)
         self.again = decoder(architecture, image_shape, hidden, latent_dim) if again else None

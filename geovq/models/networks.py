@@ -30,12 +30,16 @@ __all__ = [
     "cell_grid",
     "channels_first",
     "check_images",
+    "check_size",
     "colours",
     "decoder",
     "encoder",
     "initial_weights",
     "perceptron",
 ]
+
+
+MOST_NUMBERS = 2**30  # in one array: 4 GiB, and training holds five of them
 
 
 @contextmanager
@@ -47,6 +51,23 @@ def initial_weights(seed: int = 0) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
+
+
+def check_size(what: str, *sizes: int) -> None:
+    """Raise `InputError` before numbers are allocated that hardly any machine could hold.
+
+    Parameters
+    ----------
+    what : str
+        For the message.
+    *sizes : int
+        Of an array.
+    """
+    if min(sizes) < 0 or math.prod(sizes) > MOST_NUMBERS:
+        raise InputError(
+            f"{what} of {' × '.join(f'{size:,}' for size in sizes)}; allowed: at most "
+            f"{MOST_NUMBERS:,} numbers"
+        )
 
 
 def check_images(images: Tensor, image_shape: Sequence[int]) -> None:
@@ -88,6 +109,7 @@ def encoder(
     layers = [channels_first(image_shape)]
     steps = zip(pairwise([colours(image_shape), *channels]), sizes[:-1], strict=True)
     for (before, after), size in steps:
+        check_size("weights of a convolution", before, after, *_kernel(size))
         layers += [nn.Conv2d(before, after, _kernel(size), 2, 1), nn.GELU()]
     if architecture == "conv_mlp":
         flat = channels[-1] * math.prod(sizes[-1])
@@ -136,6 +158,7 @@ def perceptron(sizes: Sequence[int]) -> list[nn.Module]:
     """Linear layers from size to size, GELU between them."""
     layers: list[nn.Module] = []
     for size_in, size_out in pairwise(sizes):
+        check_size("weights between two layers", size_in, size_out)
         layers += [nn.Linear(size_in, size_out), nn.GELU()]
     return layers[:-1]
 

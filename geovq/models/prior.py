@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from geovq.errors import InputError
-from geovq.models.networks import perceptron
+from geovq.models.networks import check_size, perceptron
 
 __all__ = ["Prior"]
 
@@ -81,6 +81,12 @@ class Prior(nn.Module):
         self.vocabulary = tuple(vocabulary)
         symbols = sum(vocabulary)
         seen = cell == "mlp"  # symbols through their code vectors
+        check_size(
+            "weights of the prior's symbols", symbols + 1, max(embed_dim, hidden_dim, latent_dim)
+        )
+        check_size("weights of the prior's positions", context, embed_dim)
+        check_size("the prior's mask", len(vocabulary), symbols)
+        check_size("weights of the prior's layers", 4, layers, embed_dim + hidden_dim, hidden_dim)
         self.embedding: nn.Module = (
             nn.Linear(latent_dim, embed_dim) if seen else nn.Embedding(symbols + 1, embed_dim)
         )

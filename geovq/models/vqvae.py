@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from geovq.errors import InputError
 from geovq.models.likelihood import likelihood_of
-from geovq.models.networks import check_images, decoder, encoder
+from geovq.models.networks import check_images, check_size, decoder, encoder
 
 __all__ = ["VQVAE"]
 
@@ -85,6 +85,7 @@ class VQVAE(nn.Module):
         self.likelihood = likelihood_of(likelihood, image_shape)
         width = latent_dim if self.residual else latent_dim // len(self.vocabulary)
         tables = self.vocabulary[:1] if self.grid else self.vocabulary
+        check_size("code vectors", sum(tables), width)
         self.codebooks = nn.ParameterList(
             nn.Parameter(torch.randn(codes, width), requires_grad=not self.ema) for codes in tables
         )
