@@ -171,7 +171,7 @@ class Stages(Trials):
             shutil.rmtree(folder / ".dvc/cache")
             for path in self.copy.written():
                 path.unlink()
-            self.copy("git", "checkout", "-q", "--", "dvc.lock", "metrics")
+            self.copy("git", "checkout", "-q", "HEAD", "--", "dvc.lock", "metrics")
             return
         (folder / "dvc.lock").write_text(self.whole)  # the order in it is that of the first runs
         with modify_yaml(folder / "dvc.lock") as lock:
