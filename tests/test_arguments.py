@@ -155,6 +155,9 @@ def test_ways_across_a_graph_that_was_cut_end(points):
     refused("no way from node", lambda: kmeans.path(0, 9))
     line = np.arange(60.0)[:, None]
     graph = PointGraph.of(line, 5)
+    refused("points has dtype bool", lambda: PointGraph.of(line > 3, 5))
+    refused(r"ends of shape \(2, 1\)", lambda: graph.shortest_paths(line[:1], line[-2:]))
+    refused("starts .* holds nan", lambda: graph.shortest_paths([[np.nan]], line[-1:]))
     cut = PointGraph(graph.geometry, sparse.csr_matrix(graph.matrix.shape), graph.rows)
     refused("no way from node", lambda: cut.shortest_paths(line[:1], line[-1:]))
 
