@@ -438,11 +438,12 @@ def test_a_program_that_is_told_to_end_does_so_with_one_line(work):
     with subprocess.Popen(
         [sys.executable, *shlex.split(command)], stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
-        said = ""
-        while said.count("step/s") < 2:  # it trains
-            said += process.stderr.read(1)
+        said = read = process.stderr.read(1)
+        while read and "step/s" not in said:  # it is about to train
+            said += (read := process.stderr.read(1))
+        time.sleep(1)
         process.send_signal(signal.SIGINT)
-        said += process.stderr.read()
+        said += process.communicate(timeout=60)[1]
     assert process.returncode == 130, said
     assert said.splitlines()[-1] == "error: interrupted"
     assert "Traceback" not in said
