@@ -7,7 +7,7 @@ import sys
 import pytest
 
 CODE = """
-import os, sys
+import os, signal, sys
 import numpy as np
 from geovq import GeodesicKMeans, GeodesicQuantizer
 
@@ -20,6 +20,7 @@ def work():
 
 expected = work()
 if os.fork() == 0:
+    signal.alarm(120)  # what hangs ends
     same = all((a == b).all() for a, b in zip(expected, work()))
     os._exit(0 if same else 3)
 sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))

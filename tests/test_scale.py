@@ -136,7 +136,8 @@ def test_ordinary_points_raise_no_alarm(rng):
     check_spread("X", rng.lognormal(0, 3, (n, 3)))
     check_spread("X", np.repeat([[0.0, 1e9], [1.0, 2e9]], [9, 2], axis=0))
     noise = 1e-16 * rng.standard_normal((n, 3))
-    check_spread("X", np.where(np.arange(n)[:, None] % 3, 1 + noise, rng.random((n, 3))))
+    check_spread("X", 1e3 * np.where(np.arange(n)[:, None] % 3, 1 + noise, rng.random((n, 3))))
+    check_spread("X", np.repeat([[0.0], [1e9]], [9, 2], axis=0))
     kernel = np.exp(-(np.abs(10 * rng.standard_normal((n, 3))) ** 2))  # nearly all are nearly 0
     check_spread("X", kernel)
     check_spread("X", rng.standard_normal((n, 3)) * [1, 1e-17, 1e-30])  # rounding, dead units
@@ -206,6 +207,26 @@ def test_recall_is_true(rng, features, monkeypatch):
     assert np.mean(shares) > 0.99
     # The point itself counts as found.
     assert geometry.recall(400) == pytest.approx((1 + 5 * np.mean(shares)) / 6)
+
+
+def test_recall_is_measured_against_an_exact_search(rng, monkeypatch):
+    points = rng.random((2000, 12))
+    order = np.argsort(cdist(points, points), axis=1)[:, 1:6]
+    monkeypatch.setattr(neighbors, "FLAT_SEARCH", 0)
+    geometry = Geometry(points, 5, points)
+    shares = [np.isin(o, i).mean() for o, i in zip(order, geometry.indices, strict=True)]
+    assert np.mean(shares) < 1
+    assert geometry.recall(2000) == pytest.approx((1 + 5 * np.mean(shares)) / 6)
+
+
+def test_many_ties_are_no_reason_to_search_again(rng, monkeypatch):
+    """In binary points hundreds are equally near; any of them will do."""
+    points = np.unique(rng.integers(0, 2, (2000, 14)), axis=0).astype(float)
+    monkeypatch.setattr(neighbors, "_by_tree", None)
+    found = nearest_neighbors(points, points, 40)
+    gaps = cdist(points, points)
+    listed = np.take_along_axis(gaps, found, 1)
+    np.testing.assert_allclose(listed, np.sort(gaps, axis=1)[:, :40])
 
 
 @pytest.mark.parametrize("order", [1, np.inf])
