@@ -231,8 +231,10 @@ def test_what_is_free_is_told_by_the_system_or_taken_as_all(monkeypatch):
     assert 1e6 < free_memory() < 1e15
 
 
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-@pytest.mark.parametrize("shapes", [[(3, 4), (5,)], [(0, 3)]])
+@pytest.mark.parametrize(
+    ("save", "shapes"),
+    [(np.savez, [(3, 4), (5,)]), (np.savez_compressed, [(3, 4), (5,)]), (np.savez, [(0, 3)])],
+)
 def test_no_byte_can_be_changed_or_lost_unnoticed(tmp_path, rng, save, shapes):
     """Every array that is read is what was written, whichever byte was flipped or file cut."""
     path = tmp_path / "a.npz"
