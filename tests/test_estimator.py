@@ -110,11 +110,6 @@ def test_a_score_is_weighted(points, rng):
 
 def test_paths_lead_from_row_to_row_of_positive_weight(points):
     kmeans = GeodesicKMeans(6, random_state=0).fit(points, sample_weight=np.arange(200) > 3)
-    for start, end in ((200, 9), (9, -1), (9, 2.0), (True, 9)):
-        with pytest.raises(
-            InputError, match=r"= .*; allowed: an integer of at least 0, at most 199"
-        ):
-            kmeans.path(start, end)
     for start, end in ((9, 3), (3, 9), (1, 3)):
         with pytest.raises(InputError, match="allowed: points of positive weight"):
             kmeans.path(start, end)

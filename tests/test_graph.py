@@ -4,8 +4,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial.distance import cdist
 
-from geovq import GeodesicKMeans, neighbors
-from geovq.errors import InputError
+from geovq import neighbors
 from geovq.geometry import Geometry, euclidean_length
 from geovq.graph import build_graph, smooth
 from geovq.neighbors import nearest_neighbors
@@ -51,24 +50,11 @@ def test_the_approximate_search_is_complete_and_nearly_exact(points, rng, monkey
     assert nearest_neighbors(many, points, 400).min() >= 0  # more than the probed lists hold
 
 
-@pytest.mark.parametrize(("order", "name"), [(1, "cityblock"), (np.inf, "chebyshev")])
-def test_neighbours_by_other_distances(points, rng, order, name):
-    queries = rng.standard_normal((30, 3))
-    expected = np.argsort(cdist(queries, points, name), axis=1)[:, :4]
-    assert (nearest_neighbors(points, queries, 4, order) == expected).all()
-
-
 def test_of_equally_near_points_the_first_are_neighbours():
     line = np.array([[3.0], [0], [1], [2], [1], [-1]])
     found = nearest_neighbors(line, np.array([[0.0], [2.0]]), 3)
     assert found.tolist() == [[1, 2, 4], [3, 0, 2]]
     assert nearest_neighbors(line, line[:1], 6)[0].tolist() == [0, 3, 2, 4, 1, 5]
-
-
-def test_far_groups_keep_their_neighbours(rng):
-    groups = np.concatenate([rng.standard_normal((100, 3)) + shift for shift in (0, 1e7)])
-    expected = np.argsort(cdist(groups, groups), axis=1)[:, :6]
-    assert (nearest_neighbors(groups, groups, 6) == expected).all()
 
 
 def test_recall_is_against_the_exact_search(rng, monkeypatch):
@@ -84,41 +70,6 @@ def test_recall_is_against_the_exact_search(rng, monkeypatch):
     assert geometry(points).recall(100) < 0.5
     assert neighbors.is_exact(100, 100)
     assert not neighbors.is_exact(101, 100)
-
-
-@pytest.mark.parametrize("name", ["manhattan", "chebyshev", "cosine", "correlation"])
-def test_metrics_known_by_name_are_scipys(rng, name):
-    points = rng.standard_normal((100, 4))
-    distances = cdist(points, points, {"manhattan": "cityblock"}.get(name, name))
-    kmeans = GeodesicKMeans(3, n_neighbors=6, metric=name, random_state=0).fit(points)
-    edge = np.zeros((100, 100), bool)
-    np.put_along_axis(edge, np.argsort(distances, axis=1)[:, 1:7], True, axis=1)
-    nodes = kmeans.row_nodes_
-    found = kmeans.graph_.tocsr()[nodes][:, nodes].toarray()
-    np.testing.assert_allclose(found, np.where(edge | edge.T, distances, 0), atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("metric", "message"),
-    [
-        (lambda a, b: 1.0, r"metric returned shape \(\) for 1 pairs"),
-        (lambda a, b: np.abs(a - b), "metric returned shape"),
-        (lambda a, b: np.abs(a - b).sum(1)[:-1], "metric returned shape"),
-        (lambda a, b: np.abs(a - b).sum(1)[:1], "metric returned shape"),
-        (lambda a, b: np.where(a[:, 0] > 1, np.inf, 1), "metric returned inf"),
-        (lambda a, b: np.where(a[:, 0] > 1, np.nan, 1), "metric returned nan"),
-        (lambda a, b: (a - b)[:, 0], "metric returned -"),
-        (lambda a, b: (a - b)[:, 0] * 1j, "metric returned dtype complex128"),
-    ],
-)
-def test_lengths_that_are_none_are_told(points, metric, message):
-    with pytest.raises(InputError, match=message):
-        build_graph(geometry(points, length=metric))
-
-
-def test_what_rounding_leaves_below_zero_is_zero(points):
-    found = build_graph(geometry(points, length=lambda a, b: np.where(a[:, 0] > 1, -1e-16, 1)))
-    assert found.matrix.data.min() == 0
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0])

@@ -104,6 +104,10 @@ def test_a_folder_holds_the_files_of_its_mark(tmp_path):
             check_files(path, "test")
         (path / name).write_text(name)
     check_files(path, "test")
+    mark = (path / MARK_FILE).read_bytes()
+    (path / MARK_FILE).write_bytes(mark.replace(b"geovq 0", b"geovq 9"))
+    with pytest.raises(InputError, match=r"its mark, geovq\.json, is absent or damaged"):
+        check_files(path, "test")
 
 
 @pytest.mark.parametrize("name", ["../a.txt", "/a.txt", "b/a.txt"])

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 
 from geovq import GeodesicKMeans, GeodesicQuantizer
 from geovq.errors import InputError
@@ -313,24 +312,3 @@ def test_bad_latents_are_named(latents):
     quantizer = GeodesicQuantizer(8).fit(means, log_variances)
     with pytest.raises(InputError, match=r"\(300, 5\); allowed: \(N, 6\)"):
         quantizer.encode(means[:, :5])
-
-
-@pytest.mark.parametrize("tokens", [[[8, 0]], [[0, -1]], [[0]], [0, 1], [[0.0, 1.0]]])
-def test_tokens_that_are_none_are_told(latents, tokens):
-    quantizer = GeodesicQuantizer(8, 2).fit(*latents)
-    with pytest.raises(InputError, match=r"^tokens.*; allowed: "):
-        quantizer.decode(tokens)
-
-
-def test_latents_out_of_range_are_told(latents):
-    means, log_variances = latents
-    with pytest.raises(InputError, match="log_variances"):
-        GeodesicQuantizer(8).fit(means, np.where(means > 2, 81, log_variances))
-    with pytest.raises(InputError, match="means"):
-        GeodesicQuantizer(8).fit(np.where(means > 2, 1e101, means), log_variances)
-
-
-def test_codes_that_fall_together_are_told(latents):
-    means, log_variances = (np.tile(x[:5], (20, 1)) for x in latents)
-    with pytest.warns(ConvergenceWarning, match="codes = 8, but position 0 has 5 distinct codes"):
-        GeodesicQuantizer(8).fit(means, log_variances)

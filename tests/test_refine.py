@@ -256,7 +256,7 @@ def test_few_candidates_are_those_near_the_posterior_mean_and_cheap(setting, rng
     means = vae.encode(images)[0]
     log_variances = rng.normal([0, -4, -2, 2], 0.1, (120, 4))
     quantizer = GeodesicQuantizer(8, 3, neighbors=5).fit(means.numpy(), log_variances)
-    model = CodeDecoder.of(vae, quantizer, candidates=3, rate_weight=0.3)
+    model = CodeDecoder.of(vae, quantizer, candidates=3, rate_weight=3.0)
     for codebook in model.codebooks:  # so that no two decode alike
         codebook.copy_(torch.from_numpy(2 * rng.standard_normal((8, 4))))
     model.lengths.copy_(torch.from_numpy(rng.exponential(9, (1, 3, 8))))
@@ -265,7 +265,7 @@ def test_few_candidates_are_those_near_the_posterior_mean_and_cheap(setting, rng
     assert scale.max() > 4 * scale.min()
     for row, mean, image in zip(expected, means, images, strict=True):
         for t in (1, 2):
-            costs = 0.3 * model.lengths[0, t]
+            costs = 3.0 * model.lengths[0, t]
             others = model.latents(row[None])[0] - model.codebooks[t][row[t]]
             gaps = (mean - others - model.codebooks[t]) * scale
             guesses = 0.5 * gaps.square().sum(1) + costs

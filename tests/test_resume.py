@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -458,12 +459,14 @@ def catches(status, number=signal.SIGTERM):
 
 def test_and_so_does_a_stage_that_has_hardly_begun(work):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    shutil.copy(ROOT / "params.yaml", work)
+    code = "import time; from stages.common import run; run(lambda params: time.sleep(600))"
     with subprocess.Popen(
-        [sys.executable, "-m", "stages.train_vae"],
-        stderr=subprocess.PIPE, text=True, env=environment,
-    ) as process:  # fmt: skip
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         status = Path(f"/proc/{process.pid}/status")
         while not catches(status):
+            assert process.poll() is None
             time.sleep(0.01)
         process.terminate()
         said = process.stderr.read()

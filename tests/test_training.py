@@ -140,8 +140,10 @@ def test_curves_hold_the_mean_training_loss(line):
 def test_the_score_is_the_mean_loss_of_the_validation_rows(line):
     """More of them than are measured at once, and others than those of the training."""
     model, data = line
-    validation = [torch.linspace(-2, 3, 1500)[:, None] ** 3, torch.zeros(1500, 1)]
+    x = torch.linspace(-2, 3, 1500)[:, None] ** 3
+    validation, before = [x, 2 * x + 1], model.weight.item()
     best = fit(model, squared(model), data, validation, budget(max_steps=5), seed=0)
+    assert model.weight.item() > before
     assert best == pytest.approx(squared(model)(*validation, None).double().mean().item())
 
 
