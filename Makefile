@@ -4,7 +4,7 @@ BIN := .venv/bin
 # As in stages/__init__.py, for the tests.
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 2000
-TWO_PROCESSES := --numprocesses 2 --dist loadfile
+TWO_PROCESSES := --numprocesses 2 --dist loadfile --max-worker-restart 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: run plots quick test audit docs lock clean

@@ -110,6 +110,7 @@ def _test(project: Path, tests: Sequence[str], log: Path) -> None:
     code = int(pytest.ExitCode.INTERNAL_ERROR)
     try:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever a shell has set
         with open(log, "wb") as stream:
             for descriptor in (1, 2):
                 os.dup2(stream.fileno(), descriptor)

@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils import check_random_state
 
@@ -25,6 +26,7 @@ __all__ = [
     "check_rows",
     "check_seed",
     "check_spread",
+    "checked_tokens",
 ]
 
 LARGEST = 1e300  # magnitude of a coordinate; differences and sums of larger ones may overflow
@@ -149,6 +151,25 @@ def check_range(name: str, array: np.ndarray, least: float, most: float) -> None
     bad = array[(array < least) | (array > most)]
     if len(bad):
         raise InputError(f"{name} holds {bad[0]:g}; allowed: {least:g} to {most:g}")
+
+
+def checked_tokens(tokens: ArrayLike, codes: list[int]) -> np.ndarray:
+    """Tokens (N, T): integers, at each position one of so many codes.
+
+    Raises
+    ------
+    InputError
+        They are not.
+    """
+    check_numbers("tokens", tokens, "iu")
+    found = np.asarray(tokens)
+    if found.ndim != 2 or found.shape[1] != len(codes):
+        raise InputError(f"tokens of shape {found.shape}; allowed: (N, {len(codes)})")
+    for position, (column, most) in enumerate(zip(found.T, codes, strict=True)):
+        bad = column[(column < 0) | (column >= most)]
+        if len(bad):
+            raise InputError(f"tokens: {bad[0]} at position {position}; allowed: 0 to {most - 1}")
+    return found
 
 
 def check_spread(name: str, points: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from geovq.errors import InputError
-from geovq.geometry import Geometry, Length, euclidean_length
+from geovq.geometry import Geometry, Length, edge_length
 from geovq.latent_metrics import METRICS
 from geovq.levels import GeodesicCells, Level, NearestCells, VoteCells
 from geovq.store import load_npz, save_npz
@@ -87,6 +87,10 @@ class _Saved:
         self.number("neighbors", min(1, n - 1), n)
         self.number("power", np.finfo(float).tiny, np.finfo(float).max)
         names = {"points", "neighbors", "power"}
+        if "order" in self:
+            if self._shaped("order", ()) not in (1, np.inf):
+                self._refuse("order", "1 or infinite")
+            names.add("order")
         for name in ("edge_points", "half_smoothed"):
             if name in self:
                 self.numbers(name, n, None)
@@ -180,7 +184,7 @@ class SavedKMeans:
             raise InputError(f"{path}: its graph is damaged")
         kmeans.graph_ = sparse.csr_matrix((edges, ends, starts), shape=(n, n))
         if "geometry/points" in named or not kmeans._precomputed:
-            length = kmeans.metric if callable(kmeans.metric) else euclidean_length
+            length = edge_length(kmeans.metric)
             kmeans.geometry_ = _Saved(path, named, "geometry/").geometry(length)
             if len(kmeans.geometry_.points) != n:
                 raise InputError(f"{path}: {len(kmeans.geometry_.points)} points; allowed: {n}")

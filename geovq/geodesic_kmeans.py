@@ -26,7 +26,7 @@ from geovq._fitted import FLOATS, FittedKMeans
 from geovq._saving import SavedKMeans
 from geovq.errors import InputError
 from geovq.geometry import Geometry
-from geovq.graph import as_graph, build_graph, smooth
+from geovq.graph import MOST_SMOOTHING, as_graph, build_graph, smooth
 from geovq.k_medoids import find_medoids
 from geovq.lengths import METRICS, Length, edge_length
 from geovq.medoids import assign, first_of_ties
@@ -282,9 +282,10 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
         return self.geometry_.edge_points if self.smoothing else points
 
     def _check_parameters(self) -> None:
-        least = {"n_clusters": 1, "n_neighbors": 1, "smoothing": 0, "n_init": 1, "max_iter": 0}
+        least = {"n_clusters": 1, "n_neighbors": 1, "n_init": 1, "max_iter": 0}
         for name, low in least.items():
             check_integer(name, getattr(self, name), low)
+        check_integer("smoothing", self.smoothing, 0, MOST_SMOOTHING)
         check_number("edge_power", self.edge_power)
         check_flag("whiten", self.whiten)
         if not isinstance(self.verbose, bool | np.bool_):

@@ -26,6 +26,7 @@ __all__ = [
     "way_back",
 ]
 
+MOST_SMOOTHING = 10_000  # steps; long before, all points have become one
 LEAST = 1e-290  # below, a longest edge is so near to what float64 can hold that others lose digits
 
 

@@ -22,12 +22,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from geovq._checks import check_rows
+from geovq._checks import check_range, check_rows
 from geovq.errors import InputError
 from geovq.geometry import Length, euclidean_length
 
-__all__ = ["METRICS", "Decode", "LatentMetric", "Latents"]
+__all__ = ["METRICS", "Decode", "LatentMetric", "Latents", "checked_latents"]
+
+LARGEST_MEAN = 1e100  # so that squares of it, and these times a precision, stay within float64
+LARGEST_LOG = 80.0  # of a variance: precisions and variances are at most 6e34 then
 
 Decode = Callable[[np.ndarray], np.ndarray]
 
@@ -51,6 +55,25 @@ class Latents:
         if self.log_variances is None:
             raise InputError("log_variances = None; this metric or layout needs them, as (N, D)")
         return np.exp(self.log_variances)
+
+
+def checked_latents(
+    means: ArrayLike, log_variances: ArrayLike | None = None, width: int | None = None
+) -> Latents:
+    """Latents (N, D) as float64, if float64 can square them and what they are divided by.
+
+    Raises
+    ------
+    InputError
+        They are not real and finite, or out of range; not of one shape, or of another width D.
+    """
+    found = check_rows("means", means, None, width).astype(np.float64)
+    check_range("means", found, -LARGEST_MEAN, LARGEST_MEAN)
+    if log_variances is None:
+        return Latents(found)
+    spread = check_rows("log_variances", log_variances, *found.shape).astype(np.float64)
+    check_range("log_variances", spread, -LARGEST_LOG, LARGEST_LOG)
+    return Latents(found, spread)
 
 
 EdgePoints = Callable[[Latents, np.ndarray, Decode | None], np.ndarray | None]

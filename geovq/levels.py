@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from geovq._scales import exponent
 from geovq._threads import safe_after_fork
-from geovq.geometry import CHUNK, Geometry, Length, nearest_center
+from geovq.geometry import CHUNK, Geometry, nearest_center
 from geovq.neighbors import nearest_neighbors
 
 __all__ = [
@@ -127,13 +127,8 @@ class NearestCells:
         return _nearest(points, self.vectors, weights)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything `restore` needs."""
+        """All there is to save."""
         return {"vectors": self.vectors}
-
-    @classmethod
-    def restore(cls, arrays: dict[str, np.ndarray], length: Length) -> Self:
-        """Rebuild from `arrays`."""
-        return cls(**arrays)
 
 
 @dataclass
@@ -159,14 +154,8 @@ class VoteCells:
         return majority(self.labels[voters], len(self.vectors))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything `restore` needs."""
+        """All there is to save."""
         return dict(vars(self))
-
-    @classmethod
-    def restore(cls, arrays: dict[str, np.ndarray], length: Length) -> Self:
-        """Rebuild from `arrays`."""
-        neighbors = int(arrays["neighbors"])
-        return cls(arrays["vectors"], arrays["points"], arrays["labels"], neighbors)
 
 
 @dataclass
@@ -189,19 +178,13 @@ class GeodesicCells:
         return nearest_center(indices, lengths, self.labels, self.distances)[0]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything `restore` needs."""
+        """All there is to save."""
         return {
             "vectors": self.vectors,
             "labels": self.labels,
             "distances": self.distances,
             **self.geometry.arrays(),
         }
-
-    @classmethod
-    def restore(cls, arrays: dict[str, np.ndarray], length: Length) -> Self:
-        """Rebuild from `arrays`."""
-        own = {name: arrays.pop(name) for name in ("vectors", "labels", "distances")}
-        return cls(geometry=Geometry.restore(arrays, length), **own)
 
 
 Level = NearestCells | VoteCells | GeodesicCells

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
+from geovq._checks import check_rows
 from geovq.errors import InputError
 from geovq.geometry import Geometry
 from geovq.graph import build_graph, smooth, way_back
@@ -58,6 +59,7 @@ class PointGraph:
         UserWarning
             The graph had several components, which were joined.
         """
+        points = check_rows("points", points)
         rows = distinct_rows(points)[0]
         nodes = points[rows].astype(np.float64)
         geometry = Geometry(nodes, min(neighbors, len(nodes) - 1), nodes, power=edge_power)
@@ -79,6 +81,9 @@ class PointGraph:
         list of M ndarrays of shape (L, D)
             Both ends included.
         """
+        width = self.geometry.points.shape[1]
+        starts = check_rows("starts", starts, None, width)
+        ends = check_rows("ends", ends, len(starts), width)
         inner = self.matrix.tocoo()
         # Nothing leads to a start nor away from an end: no path can pass through those of another.
         n, m = self.matrix.shape[0], len(starts)

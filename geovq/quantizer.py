@@ -14,23 +14,21 @@ from geovq._checks import (
     check_flag,
     check_integer,
     check_number,
-    check_numbers,
-    check_range,
-    check_rows,
     check_spread,
+    checked_tokens,
 )
 from geovq._saving import SavedQuantizer
 from geovq._scales import largest
 from geovq.errors import InputError
-from geovq.latent_metrics import METRICS, Decode, Latents
+from geovq.graph import MOST_SMOOTHING
+from geovq.latent_metrics import METRICS, Decode, Latents, checked_latents
 from geovq.levels import GeodesicCells, Level, NearestCells, VoteCells, cell_means, k_means
 
 __all__ = ["GeodesicQuantizer", "balanced_chunks", "sample_cells"]
 
 
+MOST_TOKENS = 65_536
 SAMPLE = 60_000  # cells that a shared codebook is fitted on
-LARGEST_MEAN = 1e100  # so that squares of it, and these times a precision, stay within float64
-LARGEST_LOG = 80.0  # of a variance or precision, both about 5e34 then
 
 
 def balanced_chunks(kl: np.ndarray, chunks: int) -> list[np.ndarray]:
@@ -172,7 +170,7 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
         ConvergenceWarning
             A position has fewer distinct codes than asked for, as the latents have no more.
         """
-        latents = self._checked(means, log_variances)
+        latents = checked_latents(means, log_variances)
         self._check_parameters(*latents.means.shape)
         if self.layout == "grid":
             return self._fit_cells(latents)
@@ -232,7 +230,7 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
     ) -> np.ndarray:
         """Latents → tokens (N, T), int64; arguments as in `fit`."""
         check_is_fitted(self)
-        latents = self._checked(means, log_variances)
+        latents = checked_latents(means, log_variances, len(self.scale_))
         points, weights = self._scaled(latents)
         tokens = np.empty((len(points), self.tokens), dtype=np.int64)
         for position, (level, chunk) in enumerate(zip(self.levels_, self.chunks_, strict=True)):
@@ -254,16 +252,7 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             Tokens that are no integers, not T in a row, or not among the codes.
         """
         books = self.codebooks()
-        check_numbers("tokens", tokens, "iu")
-        tokens = np.asarray(tokens)
-        if tokens.ndim != 2 or tokens.shape[1] != len(books):
-            raise InputError(f"tokens of shape {tokens.shape}; allowed: (N, {len(books)})")
-        for position, (column, codes) in enumerate(zip(tokens.T, books, strict=True)):
-            bad = column[(column < 0) | (column >= len(codes))]
-            if len(bad):
-                raise InputError(
-                    f"tokens: {bad[0]} at position {position}; allowed: 0 to {len(codes) - 1}"
-                )
+        tokens = checked_tokens(tokens, [len(book) for book in books])
         return np.sum([v[tokens[:, t]] for t, v in enumerate(books)], axis=0)
 
     def codebooks(self) -> list[np.ndarray]:
@@ -321,16 +310,6 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             return points, None
         return points, 1 / (latents.variances * self.scale_**2)
 
-    def _checked(self, means: ArrayLike, log_variances: ArrayLike | None) -> Latents:
-        width = len(self.scale_) if hasattr(self, "scale_") else None
-        found = check_rows("means", means, None, width).astype(np.float64)
-        check_range("means", found, -LARGEST_MEAN, LARGEST_MEAN)
-        if log_variances is None:
-            return Latents(found)
-        spread = check_rows("log_variances", log_variances, *found.shape).astype(np.float64)
-        check_range("log_variances", spread, -LARGEST_LOG, LARGEST_LOG)
-        return Latents(found, spread)
-
     def _check_parameters(self, n: int, dimensions: int) -> None:
         allowed = {
             "layout": ("residual", "product", "grid"),
@@ -341,10 +320,11 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise InputError(f"{name} = {getattr(self, name)!r}; allowed: {', '.join(values)}")
-        for name in ("codes", "first_codes", "tokens", "neighbors"):
+        for name in ("codes", "first_codes", "neighbors"):
             if name != "first_codes" or self.first_codes is not None:
                 check_integer(name, getattr(self, name))
-        check_integer("smoothing", self.smoothing, 0)
+        check_integer("tokens", self.tokens, most=MOST_TOKENS)
+        check_integer("smoothing", self.smoothing, 0, MOST_SMOOTHING)
         check_integer("random_state", self.random_state, 0, 2**32 - 1)
         check_number("edge_power", self.edge_power)
         check_flag("whiten", self.whiten)

@@ -173,6 +173,8 @@ def load_module(path: PathLike, cls: type[Module]) -> Module:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    from geovq.models.networks import initial_weights
+
     try:
         with open_regular(path, "weights file") as stream:
             content = stream.read()
@@ -192,13 +194,14 @@ def load_module(path: PathLike, cls: type[Module]) -> Module:
         # Sizes first, without memory: what is built then is no larger than the file.
         inspect.signature(cls).bind(**config)
         _check_sizes(config, os.path.getsize(path))
-        with torch.device("meta"):
+        with torch.device("meta"), initial_weights():
             shapes = {name: t.shape for name, t in cls(**config).state_dict().items()}
         if shapes != {name: tensor.shape for name, tensor in weights.items()}:
             raise ValueError("its tensors have other names or sizes")
         if not all(tensor.isfinite().all() for tensor in weights.values()):
             raise ValueError("some are NaN or infinite")
-        module = cls(**config)
+        with initial_weights():  # which are replaced
+            module = cls(**config)
         module.load_state_dict(weights)
     except Exception as error:  # of whatever kind: nobody but geovq should have written it
         raise WeightsFileError(f"{path}: not the weights of its {cls.__name__} ({error})") from None

@@ -52,6 +52,7 @@ def test_flags(points, value):
 @pytest.mark.parametrize(
     ("name", "values"),
     [
+        ("smoothing", [10**4 + 1, 10**20]),
         ("n_jobs", [0, True, 1.5, "2", np.nan]),
         ("verbose", [-1, 1.5, "yes", None]),
         ("random_state", [True, -1, 2**32, 1.5, "0", np.random.default_rng(0), [0]]),
@@ -77,6 +78,12 @@ def test_numpy_numbers_and_large_ones_are_welcome(points):
 def test_integers_of_the_quantiser(points, name, value):
     options = {"codes": 4, "metric": "euclidean", name: value}
     refused(f"{name} = ", lambda: GeodesicQuantizer(**options).fit(points))
+
+
+def test_numbers_of_steps_that_would_never_end(points):
+    for name in ("tokens", "smoothing"):
+        options = {"codes": 4, "metric": "euclidean", name: 10**20}
+        refused(f"{name} = ", lambda o=options: GeodesicQuantizer(**o).fit(points))
 
 
 # --- arrays
@@ -148,6 +155,9 @@ def test_ways_across_a_graph_that_was_cut_end(points):
     refused("no way from node", lambda: kmeans.path(0, 9))
     line = np.arange(60.0)[:, None]
     graph = PointGraph.of(line, 5)
+    refused("points has dtype bool", lambda: PointGraph.of(line > 3, 5))
+    refused(r"ends of shape \(2, 1\)", lambda: graph.shortest_paths(line[:1], line[-2:]))
+    refused("starts .* holds nan", lambda: graph.shortest_paths([[np.nan]], line[-1:]))
     cut = PointGraph(graph.geometry, sparse.csr_matrix(graph.matrix.shape), graph.rows)
     refused("no way from node", lambda: cut.shortest_paths(line[:1], line[-1:]))
 

@@ -97,3 +97,30 @@ def test_without_a_place_for_it_nothing_is_kept(monkeypatch):
     """As in an install that cannot be written, where there is no home either."""
     monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
     assert compiled(lambda x: x + 1)(1) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "trouble"), [("save", OSError(28, "No space left on device")), ("load", EOFError())]
+)
+def test_a_cache_that_fails_stops_nothing(monkeypatch, name, trouble):
+    def fail(*arguments):
+        raise trouble
+
+    monkeypatch.setattr(f"numba.core.caching.IndexDataCacheFile.{name}", fail)
+    assert compiled(lambda x: x + 2)(1) == 3
+
+
+def test_what_was_compiled_is_kept(tmp_path):
+    """A second process compiles nothing."""
+    code = (
+        "import numpy as np; from geovq import _swaps; from geovq._swaps import _push;"
+        "_push(np.empty(4), np.empty(4, np.int64), 0, 1.0, 1);"
+        "print(sum(_push.stats.cache_hits.values()), sum(_push.stats.cache_misses.values()))"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    found = [
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert found == ["0 1\n", "1 0\n"]

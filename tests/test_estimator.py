@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from geovq import GeodesicKMeans
 from geovq.errors import InputError
+from geovq.lengths import METRICS
 
 
 @pytest.mark.filterwarnings("ignore:the .*-NN graph had:UserWarning")
@@ -289,3 +290,13 @@ def test_a_graph_whose_indices_lead_out_of_it_is_refused(kind, spoil):
         (chain.coords[0] if kind == "coo" else chain.indices)[0] = -1 if spoil == "negative" else 99
     with pytest.raises(InputError, match="X is no whole sparse matrix"):
         GeodesicKMeans(2, metric="precomputed", random_state=0).fit(chain)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_metric_by_name_survives_the_file(metric, points, tmp_path):
+    kmeans = GeodesicKMeans(4, metric=metric, random_state=0).fit(points)
+    kmeans.save(tmp_path / "kmeans.npz")
+    again = GeodesicKMeans.load(tmp_path / "kmeans.npz")
+    unseen = points[:20] + 0.1
+    assert (again.predict(unseen) == kmeans.predict(unseen)).all()
+    assert (again.transform(unseen) == kmeans.transform(unseen)).all()

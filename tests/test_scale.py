@@ -73,8 +73,30 @@ def test_powers_that_float64_cannot_hold_are_named(blobs, scale, power, message)
 def test_weights_times_lengths_have_to_stay_finite(blobs):
     with pytest.raises(InputError, match=r"sample_weight sums to 1e.302, and the edges to"):
         fitted(blobs[0] * 1e10).fit(blobs[0] * 1e10, sample_weight=np.full(300, 1e302 / 300))
-    light = fitted(blobs[0]).fit(blobs[0], sample_weight=np.full(300, 1e-300))
-    assert (light.labels_ == fitted(blobs[0]).labels_).all()
+
+
+def test_weights_of_any_size(blobs):
+    expected = fitted(blobs[0]).labels_
+    for scale, weight in ((1e-20, 1e-300), (1e20, 1e250)):
+        found = GeodesicKMeans(4, random_state=0)
+        found.fit(blobs[0] * scale, sample_weight=np.full(300, weight))
+        assert (found.labels_ == expected).all()
+
+
+@pytest.mark.parametrize("clustering", ["geodesic", "euclidean"])
+@pytest.mark.parametrize("scale", [1e-250, 1e-25, 1e20, 1e90])
+def test_latents_of_any_scale(blobs, clustering, scale):
+    options = {"metric": "euclidean", "clustering": clustering}
+    one, two = (GeodesicQuantizer(8, 2, **options).fit(blobs[0] * s) for s in (1, scale))
+    assert (one.encode(blobs[0]) == two.encode(blobs[0] * scale)).all()
+
+
+def test_fisher_codes_far_from_the_origin(blobs, rng):
+    points, spread = blobs[0] + 1e9, rng.normal(0, 0.3, blobs[0].shape)
+    options = {"metric": "fisher", "clustering": "euclidean", "assignment": "geodesic"}
+    quantizer = GeodesicQuantizer(8, **options).fit(points, spread)
+    gaps = (points[:, None] - quantizer.codebooks()[0]) ** 2 / np.exp(spread)[:, None]
+    assert (quantizer.encode(points, spread)[:, 0] == gaps.sum(2).argmin(1)).all()
 
 
 # --- what looks like fill values

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from geovq.errors import InputError
 from geovq.models import VAE, Classifier
@@ -101,3 +102,10 @@ def test_broken_weights_are_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"vae\.safetensors: not a whole weights file"):
         load_module(path, VAE)
+
+
+def test_loading_draws_no_random_number(tmp_path):
+    save_module(tmp_path / "vae.safetensors", VAE((8, 12), 3, [7]))
+    before = torch.get_rng_state()
+    load_module(tmp_path / "vae.safetensors", VAE)
+    assert torch.equal(torch.get_rng_state(), before)
