@@ -205,7 +205,7 @@ def test_a_truncated_weights_file_is_named(copy):
     assert "error: data/models/vae.safetensors: not a whole weights file" in output
     weights.unlink()
     output = copy("python", "-m", "stages.evaluate", fails=True)
-    assert "error: data/models/vae.safetensors: no such weights file; `dvc repro`" in output
+    assert "error: data/models/vae.safetensors: no such file; `dvc repro`" in output
     assert "Traceback" not in output
     copy("dvc", "checkout", "--force")
     assert copy.repro() == set()
