@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -449,25 +448,3 @@ def test_a_program_that_is_told_to_end_does_so_with_one_line(work):
     assert said.splitlines()[-1] == "error: interrupted"
     assert "Traceback" not in said
     assert [path.name for path in work.iterdir()] == ["digits.npz"]
-
-
-def catches(status, number=signal.SIGTERM):
-    """Whether a process handles a signal."""
-    mask = next(line for line in status.read_text().splitlines() if line.startswith("SigCgt:"))
-    return int(mask.split()[1], 16) >> (number - 1) & 1
-
-
-def test_and_so_does_a_stage_that_has_hardly_begun(work):
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    shutil.copy(ROOT / "params.yaml", work)
-    code = "import time; from stages.common import run; run(lambda params: time.sleep(600))"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        status = Path(f"/proc/{process.pid}/status")
-        while not catches(status):
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.terminate()
-        said = process.stderr.read()
-    assert (process.returncode, said) == (143, "error: terminated\n")
