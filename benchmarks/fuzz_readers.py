@@ -28,7 +28,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TQDM_DISABLE", "1")
+if __name__ == "__main__":  # not in the tests, whose later ones look at progress bars
+    os.environ.setdefault("TQDM_DISABLE", "1")
 
 import numpy as np
 from PIL import Image
