@@ -4,12 +4,13 @@
 a module, what it is changed to, and the test files that should fail. One at a time they are put
 into a copy of the project, where these tests run in a process forked from this one, which spares
 the import of torch and its like. A mutant is killed if a test fails, hung if none has failed when
-the time is over, and has survived if all pass.
+the time is over, and has survived if all pass. Linux only.
 """
 
 import argparse
 import importlib
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -29,6 +30,7 @@ OURS = ("geovq", "stages", "benchmarks", "tests")
 NEEDED = (*OURS, "docs", "pyproject.toml", "params.yaml", "dvc.yaml", "dvc.lock", "README.md")
 SLOW_IMPORTS = ("faiss", "matplotlib.pyplot", "numba", "PIL.Image", "scipy.sparse.csgraph",
                 "sklearn.cluster", "torch", "torchmetrics.image.fid", "torchvision")  # fmt: skip
+MEMORY = 6 << 30  # bytes of address space beyond what is in use when a mutant starts
 OUTCOMES = ("killed", "hung", "survived")
 
 
@@ -111,6 +113,8 @@ def _test(project: Path, tests: Sequence[str], log: Path) -> None:
     try:
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever a shell has set
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, resource.RLIM_INFINITY))
         with open(log, "wb") as stream:
             for descriptor in (1, 2):
                 os.dup2(stream.fileno(), descriptor)
