@@ -30,11 +30,12 @@ from benchmarks.latent_spaces import (
     publish,
 )
 from benchmarks.paths_page import KINDS, METHODS, Results, draw_confidence, draw_strips, page
-from geovq.models import VAE, Classifier
+from geovq.batches import in_batches
+from geovq.models.classifier import Classifier
+from geovq.models.vae import VAE
 from geovq.neighbors import nearest_neighbors
 from geovq.paths import PointGraph, resample
 from geovq.store import load_npz, save_json, save_npz
-from geovq.training import in_batches
 
 SPACE = SPACES["vae-20"]
 EDGES = {METHODS[1]: (0, 1.0), METHODS[2]: (20, 2.0)}  # smoothing and edge power

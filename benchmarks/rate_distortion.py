@@ -34,16 +34,20 @@ from benchmarks.rival_codes import (
     train_finite_scalar,
 )
 from benchmarks.scores import Row, Scores, settings
+from geovq.batches import as_pixels, best_device, in_batches
 from geovq.evaluation.distortion import bce, psnr
 from geovq.evaluation.rate import bits_per_image, marginal_bits_per_token
 from geovq.latent_metrics import Latents
-from geovq.models import VAE, VQVAE, CodeDecoder
+from geovq.models.code_decoder import CodeDecoder
 from geovq.models.likelihood import Likelihood
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
 from geovq.params import Params, TrainVQVAE, load_params
 from geovq.quantizer import GeodesicQuantizer
-from geovq.recipes import refine, search, train_vae, train_vqvae
 from geovq.store import save_figure
-from geovq.training import as_pixels, best_device, in_batches
+from geovq.training.refinement import refine, search
+from geovq.training.vae import train_vae
+from geovq.training.vqvae import train_vqvae
 
 CODES = 64
 BITS_PER_TOKEN = 6

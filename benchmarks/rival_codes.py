@@ -19,7 +19,7 @@ from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import decoder, encoder
 from geovq.params import Budget, TrainVAE
 from geovq.quantizer import GeodesicQuantizer, balanced_chunks
-from geovq.training import fit
+from geovq.training.loop import fit
 
 LLOYD_STEPS = 300
 

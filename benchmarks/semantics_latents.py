@@ -24,13 +24,14 @@ import numpy as np
 
 from benchmarks.clusterings import NEIGHBORS
 from benchmarks.studies import best_of, schedules
+from geovq.batches import as_pixels, in_batches
 from geovq.data import Images
 from geovq.levels import majority
 from geovq.neighbors import nearest_neighbors
 from geovq.params import Params
-from geovq.recipes import train_vae, train_vqvae
 from geovq.store import load_npz, save_npz
-from geovq.training import as_pixels, in_batches
+from geovq.training.vae import train_vae
+from geovq.training.vqvae import train_vqvae
 
 KINDS = ("vae", "grid", "pca", "pixels")
 DIMENSIONS = 20  # of the principal components: as many as the VAE has

@@ -19,10 +19,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
+from geovq.batches import as_pixels
 from geovq.data import load_images
-from geovq.models import VAE
+from geovq.models.vae import VAE
 from geovq.params import load_params
-from geovq.training import as_pixels, fit
+from geovq.training.loop import fit
 
 
 def first_loop(vae: VAE, data: datasets.MNIST, batch_size: int, steps: int) -> None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geovq._yaml import YAMLTextError, from_yaml
-from geovq.checkpoints import checked_folder, discard
 from geovq.errors import InputError, TrainingError
 from geovq.images import KIND, SUFFIXES, load_folder, save_folder
 from geovq.places import check_apart, check_file, check_folder
 from geovq.settings import settings
 from geovq.store import is_ours, load_npz, save_npz
+from geovq.training.checkpoints import checked_folder, discard
 
 if TYPE_CHECKING:
     from geovq.codec import Codec

@@ -11,18 +11,20 @@ import torch
 from numpy.typing import ArrayLike
 
 from geovq.arrays import as_latents
-from geovq.checkpoints import checked_folder
+from geovq.batches import as_pixels, best_device, in_batches
 from geovq.errors import InputError
 from geovq.fingerprint import fingerprint
 from geovq.fitting import fit_images, fit_latents, ready
 from geovq.model_files import CODEBOOK, DECODER, INFO, KIND, PRIOR, WEIGHTS, load_info
-from geovq.models import VAE, CodeDecoder, Prior
+from geovq.models.code_decoder import CodeDecoder
+from geovq.models.prior import Prior
+from geovq.models.vae import VAE
 from geovq.pixels import as_8_bit, as_colour
 from geovq.quantizer import GeodesicQuantizer
 from geovq.settings import settings
 from geovq.store import load_module, save_json, save_module
 from geovq.tokenizer import Autoencoder, PostHocTokenizer, check_codebook, code_vectors
-from geovq.training import as_pixels, best_device, in_batches
+from geovq.training.checkpoints import checked_folder
 from geovq.writing import new_folder
 
 __all__ = ["Codec"]

@@ -10,16 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from geovq.batches import as_pixels, best_device, in_batches
 from geovq.data import held_out
 from geovq.errors import InputError
 from geovq.evaluation.distortion import bce
 from geovq.evaluation.rate import bits_per_image
-from geovq.models import VAE, CodeDecoder, Prior
+from geovq.models.code_decoder import CodeDecoder
+from geovq.models.prior import Prior
+from geovq.models.vae import VAE
 from geovq.quantizer import GeodesicQuantizer
-from geovq.recipes import choose_tokens, refine, train_prior, train_vae
 from geovq.settings import Settings
 from geovq.tokenizer import Autoencoder, PostHocTokenizer, code_vectors
-from geovq.training import as_pixels, best_device, in_batches
+from geovq.training.prior import train_prior
+from geovq.training.refinement import choose_tokens, refine
+from geovq.training.vae import train_vae
 
 __all__ = ["Parts", "fit_images", "fit_latents", "ready"]
 

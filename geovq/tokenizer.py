@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geovq.batches import best_device, in_batches
 from geovq.errors import InputError
 from geovq.fingerprint import fingerprint
-from geovq.models import VAE, CodeDecoder
+from geovq.models.code_decoder import CodeDecoder
 from geovq.models.likelihood import Bernoulli, Likelihood
+from geovq.models.vae import VAE
 from geovq.quantizer import GeodesicQuantizer
-from geovq.training import best_device, in_batches
 
 __all__ = ["Autoencoder", "PostHocTokenizer", "Tokenizer", "check_codebook", "code_vectors"]
 
@@ -73,7 +74,7 @@ class PostHocTokenizer:
     Parameters
     ----------
     vae : Autoencoder
-        On the device of `geovq.training.best_device`, if it has one.
+        On the device of `geovq.batches.best_device`, if it has one.
     quantizer : GeodesicQuantizer
         Fitted on the VAE's posterior means.
     code_decoder : CodeDecoder, optional

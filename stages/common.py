@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geovq._process import in_one_line
-from geovq.checkpoints import checked_folder
 from geovq.errors import InputError, WeightsFileError
 from geovq.params import Params, load_params
+from geovq.training.checkpoints import checked_folder
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from geovq.models import Prior
+    from geovq.models.prior import Prior
     from geovq.tokenizer import Tokenizer
 
 __all__ = [
@@ -75,10 +75,10 @@ def curves(name: str) -> Iterator[Callable[[int, dict[str, float]], None]]:
 
 def load_prior(name: str, tokenizer: Tokenizer) -> Prior:
     """The prior of one of `TOKENIZERS`, which has to be of its codes."""
-    from geovq.models import Prior
+    from geovq.batches import best_device
+    from geovq.models.prior import Prior
     from geovq.store import load_module
     from geovq.tokenizer import check_codebook, code_vectors
-    from geovq.training import best_device
 
     path = MODELS / f"ar_{name}.safetensors"
     prior = load_module(path, Prior)
@@ -106,11 +106,13 @@ def checkpoints(name: str) -> Path:
 
 def load_tokenizer(name: str) -> Tokenizer:
     """One of `TOKENIZERS`, from its files."""
-    from geovq.models import VAE, VQVAE, CodeDecoder
+    from geovq.batches import best_device
+    from geovq.models.code_decoder import CodeDecoder
+    from geovq.models.vae import VAE
+    from geovq.models.vqvae import VQVAE
     from geovq.quantizer import GeodesicQuantizer
     from geovq.store import load_module
     from geovq.tokenizer import PostHocTokenizer
-    from geovq.training import best_device
 
     device = best_device()
     if name not in POSTHOC:

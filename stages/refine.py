@@ -5,17 +5,18 @@ from functools import partial
 
 import torch
 
-from geovq.checkpoints import discard
+from geovq.batches import as_pixels, in_batches
 from geovq.data import Images
 from geovq.errors import InputError
 from geovq.evaluation.distortion import bce
-from geovq.models import VAE, CodeDecoder
+from geovq.models.code_decoder import CodeDecoder
+from geovq.models.vae import VAE
 from geovq.params import Params
 from geovq.quantizer import GeodesicQuantizer
-from geovq.recipes import choose_tokens, refine
 from geovq.store import load_module, load_npz, save_json, save_module, save_npz
 from geovq.tokenizer import PostHocTokenizer, code_vectors
-from geovq.training import as_pixels, in_batches
+from geovq.training.checkpoints import discard
+from geovq.training.refinement import choose_tokens, refine
 from stages.common import (
     CODEBOOKS,
     CODES,

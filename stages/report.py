@@ -6,9 +6,11 @@ import numpy as np
 import torch
 
 from geovq import figures
+from geovq.batches import as_pixels, best_device
 from geovq.data import Images
 from geovq.evaluation.examples import reconstructions, samples, spread
-from geovq.models import VAE, VQVAE
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
 from geovq.page import Codebook, Content, render
 from geovq.page.codebooks import Quantized, codebooks
 from geovq.page.explore import choose_pairs, decode_ways, token_by_token
@@ -16,7 +18,6 @@ from geovq.params import Params
 from geovq.paths import PointGraph
 from geovq.quantizer import GeodesicQuantizer
 from geovq.store import load_module, load_npz
-from geovq.training import as_pixels, best_device
 from geovq.writing import new_file
 from stages.common import (
     CODEBOOKS,

@@ -6,11 +6,11 @@ from functools import partial
 
 import torch
 
-from geovq.checkpoints import discard
 from geovq.errors import InputError
 from geovq.params import Params
-from geovq.recipes import train_prior
 from geovq.store import load_npz, save_json, save_module
+from geovq.training.checkpoints import discard
+from geovq.training.prior import train_prior
 from stages.common import METRICS, MODELS, TOKENIZERS, TOKENS, checkpoints, curves, run
 
 

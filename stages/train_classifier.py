@@ -6,13 +6,13 @@ Without labels there is nothing to learn: an untrained network of one class is w
 
 import torch
 
-from geovq.checkpoints import discard
+from geovq.batches import as_pixels, in_batches
 from geovq.data import Images
-from geovq.models import Classifier
+from geovq.models.classifier import Classifier
 from geovq.params import Params
-from geovq.recipes import train_classifier
 from geovq.store import save_json, save_module
-from geovq.training import as_pixels, in_batches
+from geovq.training.checkpoints import discard
+from geovq.training.classifier import train_classifier
 from stages.common import IMAGES, METRICS, MODELS, checkpoints, run
 
 

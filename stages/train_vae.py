@@ -1,11 +1,11 @@
 """Images → VAE weights and the posteriors of every split."""
 
-from geovq.checkpoints import discard
+from geovq.batches import as_pixels, in_batches
 from geovq.data import Images
 from geovq.params import Params
-from geovq.recipes import train_vae
 from geovq.store import save_json, save_module, save_npz
-from geovq.training import as_pixels, in_batches
+from geovq.training.checkpoints import discard
+from geovq.training.vae import train_vae
 from stages.common import IMAGES, LATENTS, METRICS, MODELS, checkpoints, curves, run
 
 

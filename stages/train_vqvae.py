@@ -1,13 +1,13 @@
 """Images → VQ-VAE weights and tokens: the end-to-end baseline."""
 
-from geovq.checkpoints import discard
+from geovq.batches import as_pixels, in_batches
 from geovq.data import Images
 from geovq.evaluation.distortion import bce
 from geovq.params import Params
-from geovq.recipes import train_vqvae
 from geovq.store import save_json, save_module, save_npz
 from geovq.tokenizer import code_vectors
-from geovq.training import as_pixels, in_batches
+from geovq.training.checkpoints import discard
+from geovq.training.vqvae import train_vqvae
 from stages.common import IMAGES, METRICS, MODELS, TOKENS, checkpoints, curves, run
 
 

@@ -6,11 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from geovq._collapse import check_prior, check_vae, check_vqvae
 from geovq.errors import TrainingWarning
 from geovq.evaluation.rate import marginal_bits_per_token
 from geovq.models.likelihood import Bernoulli
 from geovq.params import TrainAR, TrainVAE, TrainVQVAE
+from geovq.training.prior import check_prior
+from geovq.training.vae import check_vae
+from geovq.training.vqvae import check_vqvae
 
 
 @pytest.mark.parametrize(

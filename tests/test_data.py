@@ -13,8 +13,8 @@ from geovq.data import Images, held_out, load_images
 from geovq.errors import InputError
 from geovq.idx import MIRRORS, read_idx
 from geovq.params import load_params
-from geovq.recipes import train_classifier
 from geovq.store import save_npz
+from geovq.training.classifier import train_classifier
 
 
 def write(tmp_path, **arrays):

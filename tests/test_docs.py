@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from sklearn.datasets import load_digits
 
-import geovq.recipes
 from geovq.cli import main
+from geovq.training import loop
 
 ROOT = Path(__file__).parents[1]
 OWN_DATA = ROOT / "docs" / "own_data.md"
@@ -24,14 +24,14 @@ PAGES = [
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
-    whole = geovq.recipes.fit
+    whole = loop.fit
 
     def cut(model, loss, train, validation, budget, **options):
         steps = min(20, budget.max_steps)
         short = budget.model_copy(update={"max_steps": steps})
         return whole(model, loss, train, validation, short, **options)
 
-    monkeypatch.setattr("geovq.recipes.fit", cut)
+    monkeypatch.setattr("geovq.training.loop.fit", cut)
 
 
 @pytest.fixture

@@ -17,9 +17,12 @@ from geovq.evaluation.rate import (
     perplexity,
 )
 from geovq.evaluation.semantics import nmi, purity
-from geovq.models import VAE, VQVAE, Classifier, Prior
+from geovq.models.classifier import Classifier
 from geovq.models.likelihood import Bernoulli as BernoulliPixels
 from geovq.models.likelihood import DiscretizedLogistic
+from geovq.models.prior import Prior
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
 from geovq.report import NAMES, constants, remarks, table
 from geovq.tokenizer import PostHocTokenizer
 

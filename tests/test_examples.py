@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from geovq.evaluation.examples import SHOWN, pixels, reconstructions, samples, spread
-from geovq.models import VAE, VQVAE, Prior
+from geovq.models.prior import Prior
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
 from geovq.report import NAMES
 
 

@@ -6,13 +6,16 @@ import torch
 from scipy.special import expit
 
 from geovq.errors import InputError
-from geovq.models import VAE, VQVAE, CodeDecoder
+from geovq.models.code_decoder import CodeDecoder
 from geovq.models.likelihood import Bernoulli, DiscretizedLogistic, likelihood_of
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
 from geovq.params import Refine, TrainVAE
 from geovq.quantizer import GeodesicQuantizer
-from geovq.recipes import refine, train_vae
 from geovq.store import load_module, save_module
 from geovq.tokenizer import PostHocTokenizer
+from geovq.training.refinement import refine
+from geovq.training.vae import train_vae
 
 SHAPE = (8, 10, 3)
 BUDGET = {"max_steps": 60, "evaluate_every": 20, "batch_size": 16, "learning_rate": 0.01}

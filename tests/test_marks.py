@@ -21,7 +21,11 @@ from geovq.marks import (
     mark_text,
     seal,
 )
-from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
+from geovq.models.classifier import Classifier
+from geovq.models.code_decoder import CodeDecoder
+from geovq.models.prior import Prior
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
 from geovq.store import load_module, load_npz, save_module, save_npz
 from geovq.writing import new_folder
 

@@ -7,12 +7,15 @@ import torch.nn.functional as F
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from geovq.errors import InputError
-from geovq.models import VAE, VQVAE, Classifier, CodeDecoder, Prior
+from geovq.models.classifier import Classifier
+from geovq.models.code_decoder import CodeDecoder
 from geovq.models.likelihood import Bernoulli as BernoulliPixels
 from geovq.models.networks import decoder, encoder
-from geovq.models.vae import gaussian_kl
+from geovq.models.prior import Prior
+from geovq.models.vae import VAE, gaussian_kl
+from geovq.models.vqvae import VQVAE
 from geovq.params import TrainVAE
-from geovq.recipes import train_vae
+from geovq.training.vae import train_vae
 
 # --- VAE
 

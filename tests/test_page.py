@@ -15,7 +15,8 @@ from PIL import Image
 from geovq.errors import InputError
 from geovq.evaluation.distortion import bce
 from geovq.graph import build_graph
-from geovq.models import VAE, VQVAE
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
 from geovq.page import Codebook, render
 from geovq.page.codebooks import Quantized, codebooks
 from geovq.page.explore import choose_pairs, decode_ways, token_by_token

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from geovq.errors import InputError
-from geovq.models import Prior
+from geovq.models.prior import Prior
 
 TINY = [(3,), (2, 3), (3, 2, 4)]
 

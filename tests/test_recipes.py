@@ -4,9 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from geovq.models import VQVAE
+from geovq.models.vqvae import VQVAE
 from geovq.params import TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
-from geovq.recipes import train_classifier, train_prior, train_vae, train_vqvae
+from geovq.training.classifier import train_classifier
+from geovq.training.prior import train_prior
+from geovq.training.vae import train_vae
+from geovq.training.vqvae import train_vqvae
 
 BUDGET = {"max_steps": 8, "evaluate_every": 2, "batch_size": 16, "patience": 100}
 
@@ -57,7 +60,7 @@ def test_a_classifier_is_judged_by_the_validation_images(splits, monkeypatch):
     def fit(model, loss, train, validation, budget, **options):
         caught.append((model, loss, train, validation))
 
-    monkeypatch.setattr("geovq.recipes.fit", fit)
+    monkeypatch.setattr("geovq.training.loop.fit", fit)
     labels = torch.arange(30) % 3, torch.arange(10) % 3
     pairs = [(images, own) for images, own in zip(splits, labels, strict=True)]
     train_classifier(*pairs, TrainClassifier(**BUDGET), seed=1)

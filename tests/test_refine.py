@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from geovq.errors import TrainingWarning
-from geovq.models import VAE, CodeDecoder
+from geovq.models.code_decoder import CodeDecoder
+from geovq.models.vae import VAE
 from geovq.params import Refine
 from geovq.quantizer import GeodesicQuantizer
-from geovq.recipes import choose_tokens, refine, search
 from geovq.tokenizer import PostHocTokenizer
+from geovq.training.refinement import choose_tokens, refine, search
 
 
 def budgets(codes, decoder, again=0):
@@ -239,7 +240,7 @@ def test_training_and_validation_images_have_tokens_of_their_own(on_a_grid, agai
     make, *rows = on_a_grid
     train, validation = [x[:40] for x in rows], [x[40:] for x in rows]
     seen = []
-    monkeypatch.setattr("geovq.recipes.fit", lambda *given, **_: seen.append(given[2:4]))
+    monkeypatch.setattr("geovq.training.loop.fit", lambda *given, **_: seen.append(given[2:4]))
     found = choose_tokens(make(candidates=3), train, validation, budgets(0, 0, again), seed=0)
     for tokens, given in zip(found, (train, validation), strict=True):
         assert (tokens == search(make(candidates=3), *given)).all()

@@ -16,21 +16,20 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 from sklearn.datasets import load_digits
 
-from geovq import Codec, checkpoints
-from geovq._training import Training
+from geovq import Codec
 from geovq.cli import main
 from geovq.errors import InputError, TrainingWarning
-from geovq.models import VAE, CodeDecoder
+from geovq.models.code_decoder import CodeDecoder
+from geovq.models.vae import VAE
 from geovq.params import Refine, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
 from geovq.quantizer import GeodesicQuantizer
-from geovq.recipes import (
-    choose_tokens,
-    refine,
-    train_classifier,
-    train_prior,
-    train_vae,
-    train_vqvae,
-)
+from geovq.training import checkpoints
+from geovq.training.classifier import train_classifier
+from geovq.training.prior import train_prior
+from geovq.training.refinement import choose_tokens, refine
+from geovq.training.steps import Training
+from geovq.training.vae import train_vae
+from geovq.training.vqvae import train_vqvae
 from geovq.writing import PARTIAL
 
 ROOT = Path(__file__).parents[1]
@@ -280,9 +279,9 @@ def test_discarding_removes_what_a_killed_process_left(tmp_path):
 KILLED = """
 import os, signal, sys
 import numpy as np, torch
-from geovq import checkpoints
+from geovq.training import checkpoints
 from geovq.params import TrainVAE
-from geovq.recipes import train_vae
+from geovq.training.vae import train_vae
 
 checkpoints.SECONDS, checkpoints.SHARE = 0, float("inf")
 folder, last = checkpoints.checked_folder(checkpoints.Path(sys.argv[1])), int(sys.argv[2])

@@ -14,8 +14,11 @@ from geovq.evaluation.rate import (
     perplexity,
 )
 from geovq.evaluation.semantics import nmi, purity
-from geovq.models import VAE, VQVAE, Classifier, Prior
+from geovq.models.classifier import Classifier
 from geovq.models.likelihood import Bernoulli
+from geovq.models.prior import Prior
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from geovq.errors import InputError
-from geovq.models import VAE, Classifier
+from geovq.models.classifier import Classifier
+from geovq.models.vae import VAE
 from geovq.store import (
     load_json,
     load_module,

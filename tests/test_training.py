@@ -7,13 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from geovq import Codec, checkpoints
-from geovq._collapse import check_vae, check_vqvae
+from geovq import Codec
+from geovq.batches import as_pixels, in_batches
 from geovq.errors import TrainingError, TrainingWarning
-from geovq.models import VAE, VQVAE
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
 from geovq.params import Budget, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
-from geovq.recipes import train_classifier, train_prior, train_vae, train_vqvae
-from geovq.training import as_pixels, fit, in_batches
+from geovq.training import checkpoints
+from geovq.training.classifier import train_classifier
+from geovq.training.loop import fit
+from geovq.training.prior import train_prior
+from geovq.training.vae import check_vae, train_vae
+from geovq.training.vqvae import check_vqvae, train_vqvae
 
 BUDGET = {
     "learning_rate": 0.05,

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from geovq.errors import InputError
-from geovq.models import VQVAE, CodeDecoder
+from geovq.models.code_decoder import CodeDecoder
+from geovq.models.vqvae import VQVAE
 
 
 def vqvae(**options):

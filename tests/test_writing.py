@@ -16,7 +16,7 @@ from geovq import Codec, GeodesicKMeans, GeodesicQuantizer, writing
 from geovq.errors import InputError, WriteError
 from geovq.images import save_folder
 from geovq.marks import MARK_FILE, folder_mark
-from geovq.models import VAE
+from geovq.models.vae import VAE
 from geovq.places import check_apart, check_file, check_folder
 from geovq.store import save_figure, save_json, save_module, save_npz
 from geovq.writing import PARTIAL, new_file, new_folder, sweep

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from geovq import GeodesicQuantizer
+from geovq.batches import as_pixels, in_batches
 from geovq.data import load_images
 from geovq.params import TrainVAE
-from geovq.recipes import train_vae
-from geovq.training import as_pixels, in_batches
+from geovq.training.vae import train_vae
 
 digits = load_images("digits")
 train, validation, test = (as_pixels(split.images) for split in vars(digits).values())

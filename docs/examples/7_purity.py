@@ -12,12 +12,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from geovq import GeodesicQuantizer
+from geovq.batches import as_pixels, in_batches
 from geovq.data import load_images
 from geovq.evaluation.semantics import purity
 from geovq.figures import COLORS
 from geovq.params import TrainVAE
-from geovq.recipes import train_vae
-from geovq.training import as_pixels, in_batches
+from geovq.training.vae import train_vae
 
 digits = load_images("digits")
 splits = [as_pixels(split.images) for split in vars(digits).values()]

@@ -15,12 +15,13 @@ import matplotlib.pyplot as plt
 import torch
 
 from geovq import GeodesicQuantizer
+from geovq.batches import as_pixels, in_batches
 from geovq.data import load_images
 from geovq.evaluation.distortion import bce
-from geovq.models import CodeDecoder
+from geovq.models.code_decoder import CodeDecoder
 from geovq.params import Refine, TrainVAE
-from geovq.recipes import refine, train_vae
-from geovq.training import as_pixels, in_batches
+from geovq.training.refinement import refine
+from geovq.training.vae import train_vae
 
 splits = [as_pixels(split.images[:2000]) for split in vars(load_images("photographs")).values()]
 network = {"architecture": "conv", "latent_dim": 512, "hidden": [24, 48], "likelihood": "logistic"}

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geovq.models import VAE, Prior
+from geovq.batches import best_device, in_batches
+from geovq.models.prior import Prior
+from geovq.models.vae import VAE
 from geovq.report import NAMES
 from geovq.tokenizer import Tokenizer
-from geovq.training import best_device, in_batches
 
 __all__ = ["SHOWN", "pixels", "reconstructions", "samples", "spread"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from geovq.models import Classifier
+from geovq.models.classifier import Classifier
 
 __all__ = ["Frechet"]
 

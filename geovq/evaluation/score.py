@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from geovq.batches import best_device, in_batches
 from geovq.evaluation import distortion, rate, semantics
 from geovq.evaluation.frechet import Frechet
-from geovq.models import VAE, Classifier, Prior
+from geovq.models.classifier import Classifier
 from geovq.models.likelihood import Likelihood
+from geovq.models.prior import Prior
+from geovq.models.vae import VAE
 from geovq.tokenizer import Tokenizer
-from geovq.training import best_device, in_batches
 
 __all__ = ["Judge", "Score", "score_data", "score_tokenizer", "score_vae"]
 

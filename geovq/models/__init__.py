@@ -4,11 +4,3 @@ Images are float32 in [0, 1], grey (N, H, W) or colour (N, H, W, 3); where (N, H
 it stands for both. Decoders return logits of that shape, and sigmoid(logits) is the expected pixel.
 Every module keeps the arguments that rebuild it in `config`.
 """
-
-from geovq.models.classifier import Classifier
-from geovq.models.code_decoder import CodeDecoder
-from geovq.models.prior import Prior
-from geovq.models.vae import VAE
-from geovq.models.vqvae import VQVAE
-
-__all__ = ["VAE", "VQVAE", "Classifier", "CodeDecoder", "Prior"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from geovq.models.networks import channels_first, check_images, check_size, colours
+from geovq.models.layers import channels_first, check_images, check_size, colours
 
 __all__ = ["Classifier"]
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from geovq.errors import InputError
 from geovq.fingerprint import fingerprint, fingerprint_of
+from geovq.models.layers import check_size, initial_weights
 from geovq.models.likelihood import likelihood_of
-from geovq.models.networks import check_size, decoder, initial_weights
+from geovq.models.networks import decoder
 from geovq.models.vae import VAE
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geovq.errors import InputError
-from geovq.models.networks import colours
+from geovq.models.layers import colours
 
 __all__ = ["Bernoulli", "DiscretizedLogistic", "Likelihood", "likelihood_of"]
 

@@ -17,78 +17,15 @@ channels come last everywhere but between convolutions.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 from geovq.errors import InputError
+from geovq.models.layers import Move, channels_first, check_size, colours, perceptron
 
-__all__ = [
-    "cell_grid",
-    "channels_first",
-    "check_images",
-    "check_size",
-    "colours",
-    "decoder",
-    "encoder",
-    "initial_weights",
-    "perceptron",
-]
-
-
-MOST_NUMBERS = 2**30  # in one array: 4 GiB, and training holds five of them
-
-
-@contextmanager
-def initial_weights(seed: int = 0) -> Iterator[None]:
-    """Weights of modules that are built inside come from `seed`; the caller's random state stays.
-
-    Weights are drawn on the CPU: no other device's random state is touched.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
-
-
-def check_size(what: str, *sizes: int) -> None:
-    """Raise `InputError` before numbers are allocated that hardly any machine could hold.
-
-    Parameters
-    ----------
-    what : str
-        For the message.
-    *sizes : int
-        Of an array.
-    """
-    if min(sizes) < 0 or math.prod(sizes) > MOST_NUMBERS:
-        raise InputError(
-            f"{what} of {' × '.join(f'{size:,}' for size in sizes)}; allowed: at most "
-            f"{MOST_NUMBERS:,} numbers"
-        )
-
-
-def check_images(images: Tensor, image_shape: Sequence[int]) -> None:
-    """Raise `InputError` unless images are N of that shape."""
-    if tuple(images.shape[1:]) != tuple(image_shape):
-        raise InputError(
-            f"images of shape {tuple(images.shape)}; this model was trained on "
-            f"(N, {', '.join(map(str, image_shape))})"
-        )
-
-
-def colours(image_shape: Sequence[int]) -> int:
-    """Channels of an image: 1 of a grey one, (H, W); 3 of one in colour, (H, W, 3)."""
-    return image_shape[2] if len(image_shape) == 3 else 1
-
-
-def channels_first(image_shape: Sequence[int]) -> nn.Module:
-    """A layer (N, H, W) → (N, 1, H, W), or (N, H, W, 3) → (N, 3, H, W)."""
-    if len(image_shape) == 3:
-        return _Move(-1, 1)
-    return nn.Unflatten(1, (1, image_shape[0]))
+__all__ = ["cell_grid", "decoder", "encoder"]
 
 
 def encoder(
@@ -138,7 +75,7 @@ def decoder(
     steps = zip(pairwise(channels_out), reversed(sizes[:-1]), strict=True)
     for (before, after), size in steps:
         layers += [nn.ConvTranspose2d(before, after, _kernel(size), 2, 1), nn.GELU()]
-    last = _Move(1, -1) if len(image_shape) == 3 else nn.Flatten(1, 2)
+    last = Move(1, -1) if len(image_shape) == 3 else nn.Flatten(1, 2)
     return nn.Sequential(*layers[:-1], last)
 
 
@@ -152,15 +89,6 @@ def _divide(architecture: str, hidden: Sequence[int]) -> tuple[Sequence[int], Se
             "one convolution, and the size of a hidden layer"
         )
     return hidden[:-1], hidden[-1:]
-
-
-def perceptron(sizes: Sequence[int]) -> list[nn.Module]:
-    """Linear layers from size to size, GELU between them."""
-    layers: list[nn.Module] = []
-    for size_in, size_out in pairwise(sizes):
-        check_size("weights between two layers", size_in, size_out)
-        layers += [nn.Linear(size_in, size_out), nn.GELU()]
-    return layers[:-1]
 
 
 def _sizes(image_shape: Sequence[int], hidden: Sequence[int]) -> list[tuple[int, int]]:
@@ -195,17 +123,6 @@ def cell_grid(
 ) -> tuple[int, int] | None:
     """Rows and columns of cells that the latents are a grid of; None where they are one vector."""
     return _sizes(image_shape, hidden)[-1] if architecture == "conv" else None
-
-
-class _Move(nn.Module):
-    """One axis to another place."""
-
-    def __init__(self, source: int, destination: int) -> None:
-        super().__init__()
-        self.source, self.destination = source, destination
-
-    def forward(self, tensor: Tensor) -> Tensor:
-        return tensor.movedim(self.source, self.destination)
 
 
 class _ToCells(nn.Module):

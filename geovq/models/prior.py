@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from geovq.errors import InputError
-from geovq.models.networks import check_size, perceptron
+from geovq.models.layers import check_size, perceptron
 
 __all__ = ["Prior"]
 

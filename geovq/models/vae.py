@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from geovq.models.layers import check_images
 from geovq.models.likelihood import likelihood_of
-from geovq.models.networks import check_images, decoder, encoder
+from geovq.models.networks import decoder, encoder
 
 __all__ = ["VAE", "gaussian_kl"]
 

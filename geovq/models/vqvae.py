@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geovq.errors import InputError
+from geovq.models.layers import check_images, check_size
 from geovq.models.likelihood import likelihood_of
-from geovq.models.networks import check_images, check_size, decoder, encoder
+from geovq.models.networks import decoder, encoder
 
 __all__ = ["VQVAE"]
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from geovq.models import VAE, VQVAE
+from geovq.batches import in_batches
 from geovq.models.networks import cell_grid
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
 from geovq.page.content import Codebook
 from geovq.paths import PointGraph
 from geovq.quantizer import GeodesicQuantizer, sample_cells
 from geovq.tokenizer import Tokenizer
-from geovq.training import in_batches
 
 __all__ = ["Quantized", "codebooks"]
 

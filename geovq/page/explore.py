@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geovq.batches import in_batches
 from geovq.evaluation.distortion import bce
 from geovq.evaluation.examples import pixels
-from geovq.models import VAE
+from geovq.models.vae import VAE
 from geovq.page.content import TokenSteps, Way
 from geovq.paths import PointGraph, resample
 from geovq.tokenizer import Tokenizer
-from geovq.training import in_batches
 
 __all__ = ["choose_pairs", "decode_ways", "token_by_token"]
 

@@ -1,4 +1,4 @@
-"""One training, step by step: what `geovq.training.fit` drives."""
+"""One training, step by step: what `geovq.training.loop.fit` drives."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from geovq.errors import TrainingError, TrainingWarning
 
 if TYPE_CHECKING:
-    from geovq.checkpoints import State
     from geovq.params import Budget
+    from geovq.training.checkpoints import State
 
 __all__ = ["Loss", "Run", "Training"]
 

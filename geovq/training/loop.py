@@ -7,51 +7,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from geovq._training import Loss, Training
-from geovq.checkpoints import Checkpoint, fingerprint
+from geovq.batches import best_device
+from geovq.training.checkpoints import Checkpoint, fingerprint
+from geovq.training.steps import Loss, Training
 
 if TYPE_CHECKING:
     from geovq.params import Budget
 
-__all__ = ["Log", "as_pixels", "best_device", "fit", "in_batches"]
+__all__ = ["Log", "fit"]
 
 Log = Callable[[int, dict[str, float]], None]
-
-
-def best_device() -> torch.device:
-    """CUDA where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def as_pixels(images: np.ndarray) -> Tensor:
-    """8-bit images (N, H, W) → float32 in [0, 1]."""
-    return torch.from_numpy(images).float().div_(255)
-
-
-@torch.no_grad()
-def in_batches(
-    function: Callable[..., Tensor | tuple[Tensor, ...]],
-    *tensors: Tensor,
-    size: int = 1000,
-    title: str = "",
-) -> list[Tensor]:
-    """Apply a function to row batches, without gradients, and join each of its results.
-
-    With a title there is a progress bar.
-    """
-    device = best_device()
-    parts = []
-    with tqdm(total=len(tensors[0]), desc=title, disable=not title) as bar:
-        for rows in zip(*(tensor.split(size) for tensor in tensors), strict=True):
-            result = function(*(row.to(device) for row in rows))
-            parts.append(result if isinstance(result, tuple) else (result,))
-            bar.update(len(rows[0]))
-    return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]
 
 
 def fit(

@@ -1,0 +1,1 @@
+"""How each network is trained: the loop, and a recipe for every model."""

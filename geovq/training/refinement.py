@@ -1,0 +1,152 @@
+"""Codes and decoder after the quantisation: fitted to each other, and tokens chosen anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from geovq.batches import best_device, in_batches
+from geovq.evaluation.rate import marginals
+from geovq.models.code_decoder import CodeDecoder
+from geovq.params import Budget, Refine
+from geovq.training import loop
+
+__all__ = ["choose_tokens", "refine", "search"]
+
+
+def refine(
+    model: CodeDecoder,
+    tokens: tuple[Tensor, Tensor],
+    images: tuple[Tensor, Tensor],
+    params: Refine,
+    seed: int,
+    checkpoints: Path | None = None,
+) -> dict[str, float]:
+    """Fit code vectors to a frozen decoder, then the decoder to the frozen codes, in place.
+
+    Tokens stay as they are, and so does the encoder: the codes remain post-hoc. What the
+    likelihood has to learn is part of the decoder.
+
+    Parameters
+    ----------
+    model : CodeDecoder
+    tokens : pair of Tensor of shape (N, T)
+        Of the training and the validation images.
+    images : pair of Tensor of shape (N, H, W)
+        Their pixels in [0, 1].
+    params : Refine
+    seed : int
+        Of the batches.
+    checkpoints : Path, optional
+        As in `geovq.training.vae.train_vae`.
+
+    Returns
+    -------
+    dict
+        Validation bce before, with refined `codes`, and with the tuned `decoder` too, in nats.
+    """
+    splits = [tokens[0], images[0]], [tokens[1], images[1]]
+
+    def bce() -> float:
+        return in_batches(model, *splits[1])[0].double().mean().item()
+
+    model.to(best_device())
+    found = {"cell_means": bce()}
+    for name, parts in (
+        ("codes", [model.codebooks]),
+        ("decoder", [model.decoder, model.likelihood]),
+    ):
+        budget, title = getattr(params, name), f"refining the {name}"
+        _fit_parts(model, parts, *splits, budget, seed, title, checkpoints)
+        found[name] = bce()
+    return found
+
+
+def _fit_parts(
+    model: CodeDecoder,
+    parts: Sequence[nn.Module],
+    train: Sequence[Tensor],
+    validation: Sequence[Tensor],
+    budget: Budget,
+    seed: int,
+    title: str,
+    checkpoints: Path | None,
+) -> None:
+    """Fit parts of a model to the tokens and images of each split, all else frozen."""
+
+    def loss(tokens: Tensor, images: Tensor, generator: torch.Generator) -> Tensor:
+        return model(tokens, images)
+
+    model.requires_grad_(False)
+    for part in parts:
+        part.requires_grad_(True)
+    if budget.max_steps:
+        run = partial(loop.fit, seed=seed, tuning=True, checkpoints=checkpoints)
+        run(model, loss, train, validation, budget, title=title)
+
+
+def choose_tokens(
+    model: CodeDecoder,
+    train: tuple[Tensor, Tensor, Tensor],
+    validation: tuple[Tensor, Tensor, Tensor],
+    params: Refine,
+    seed: int,
+    checkpoints: Path | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Search the tokens; then tune a decoder to them, the search keeping the one it had.
+
+    Parameters
+    ----------
+    model : CodeDecoder
+        Its `lengths` are set, and where `params.decoder_again` has steps, so is `again`.
+    train, validation : tuple of Tensor
+        Tokens (N, T), pixels (N, H, W) in [0, 1] and posterior means (N, D).
+    params : Refine
+    seed : int
+        Of the batches.
+    checkpoints : Path, optional
+        As in `geovq.training.vae.train_vae`.
+
+    Returns
+    -------
+    pair of Tensor of shape (N, T), int64
+        Tokens of the training and the validation images.
+    """
+    tokens = search(model, *train)
+    (unseen,) = in_batches(model.search, *validation, title="validation tokens")
+    if params.decoder_again.max_steps:
+        splits = [tokens, train[1]], [unseen, validation[1]]
+        parts, title = [model.part_ways()], "tuning the decoder again"
+        _fit_parts(model, parts, *splits, params.decoder_again, seed, title, checkpoints)
+    return tokens, unseen
+
+
+def search(model: CodeDecoder, tokens: Tensor, images: Tensor, means: Tensor) -> Tensor:
+    """Choose training tokens by what they decode to, and by their code length if that has a weight.
+
+    Each sweep counts lengths by the frequencies of the tokens before it; the model keeps them, so
+    that `model.search` does the same to other images.
+
+    Parameters
+    ----------
+    model : CodeDecoder
+        Its `lengths` are set.
+    tokens : Tensor of shape (N, T), int64
+    images : Tensor of shape (N, H, W)
+    means : Tensor of shape (N, D)
+        Posterior means.
+
+    Returns
+    -------
+    Tensor of shape (N, T), int64
+    """
+    for number, lengths in enumerate(model.lengths):
+        for row, p in zip(lengths, marginals(tokens.numpy(), model.vocabulary), strict=True):
+            row[: len(p)] = -torch.from_numpy(p).log()
+        sweep, title = partial(model.sweep, number=number), f"choosing tokens, sweep {number + 1}"
+        (tokens,) = in_batches(sweep, tokens, images, means, title=title)
+    return tokens
