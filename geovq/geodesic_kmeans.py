@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClusterMixin
+from scipy.sparse.csgraph import dijkstra
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from geovq._checks import (
     check_flag,
@@ -19,23 +25,28 @@ from geovq._checks import (
     check_jobs,
     check_number,
     check_numbers,
+    check_rows,
     check_seed,
     check_spread,
 )
-from geovq._fitted import FLOATS, FittedKMeans
-from geovq._saving import SavedKMeans
 from geovq.errors import InputError
-from geovq.geometry import Geometry
-from geovq.graph import MOST_SMOOTHING, as_graph, build_graph, smooth
+from geovq.geometry import Geometry, nearest_center
+from geovq.graph import MOST_SMOOTHING, as_graph, build_graph, edges_to_nodes, smooth, way_back
 from geovq.k_medoids import find_medoids
+from geovq.kmeans_files import load_kmeans, save_kmeans
 from geovq.lengths import METRICS, Length, edge_length
 from geovq.medoids import assign, first_of_ties
 from geovq.neighbors import distinct_rows
+from geovq.saved import PathLike
 
 __all__ = ["GeodesicKMeans"]
 
+FLOATS = (np.float64, np.float32)
 
-class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
+
+class GeodesicKMeans(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
+):
     """K-means with distances measured along the k-NN graph.
 
     The objective is Σ_i w_i d(x_i, c(i)), where centres are points (medoids) and d is the length
@@ -243,10 +254,112 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
             rest = np.flatnonzero(weights == 0)
             if len(rest):
                 edges = None if measured is None else measured[rest]
-                found = self._nearest(*self.geometry_.enter(points[rest], edges))
+                nodes = self.node_labels_, self.node_distances_
+                found = self.geometry_.nearest(*nodes, points[rest], edges)
                 self.labels_[rest], self.distances_[rest] = found
         self.inertia_ = float(weights @ self.distances_)
         return self
+
+    def predict(self, X: ArrayLike, *, edge_points: np.ndarray | None = None) -> np.ndarray:
+        """Cluster of unseen points: argmin over neighbours j of length(x, x_j) + d(x_j, centre).
+
+        Of several centres equally far, the first. What equals a training point gets its label, and
+        so does the graph of `fit` as a whole.
+
+        Parameters
+        ----------
+        X : array-like of shape (M, F), or sparse matrix of shape (M, N)
+            Points; or with metric 'precomputed' the lengths of edges to training points.
+        edge_points : ndarray of shape (M, G), optional
+            As in `fit`; needed if it was given there.
+
+        Returns
+        -------
+        ndarray of shape (M,), int64
+        """
+        return self._nearest(X, edge_points)[0]
+
+    def transform(self, X: ArrayLike, *, edge_points: np.ndarray | None = None) -> np.ndarray:
+        """Geodesic distance of points to each centre, (M, K); arguments as in `predict`.
+
+        Takes one Dijkstra run a centre.
+        """
+        indices, lengths = self._attach(X, edge_points)
+        distances = np.empty((len(indices), len(self.medoid_indices_)))
+        for column, center in enumerate(self.node_medoids_):
+            to_center = dijkstra(self.graph_, directed=True, indices=center)
+            distances[:, column] = (lengths + to_center[indices]).min(1)
+        return distances
+
+    def score(
+        self,
+        X: ArrayLike,
+        y: None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        edge_points: np.ndarray | None = None,
+    ) -> float:
+        """Minus the objective on X; arguments as in `predict`."""
+        _, distances = self._nearest(X, edge_points)
+        weights = _check_sample_weight(sample_weight, distances[:, None], dtype=np.float64)
+        return -float(weights @ distances)
+
+    def path(self, start: int, end: int) -> np.ndarray:
+        """Training points along the shortest path between two of them, both ends included.
+
+        Parameters
+        ----------
+        start, end : int
+            Rows of the training data, from 0.
+
+        Returns
+        -------
+        ndarray of shape (L,), int64
+            Rows of the training data.
+
+        Raises
+        ------
+        InputError
+            No such row, or one of weight 0.
+        """
+        check_is_fitted(self)
+        for name, row in (("start", start), ("end", end)):
+            check_integer(name, row, 0, len(self.row_nodes_) - 1)
+        source, target = self.row_nodes_[start], self.row_nodes_[end]
+        if min(source, target) < 0:
+            raise InputError(f"start = {start}, end = {end}; allowed: points of positive weight")
+        _, before = dijkstra(self.graph_, directed=True, indices=source, return_predecessors=True)
+        return self.node_rows_[way_back(before, source, target)]
+
+    def save(self, path: PathLike) -> None:
+        """Write parameters and what was fitted to one npz file, without pickle.
+
+        Parameters
+        ----------
+        path : path-like
+            Ends in `.npz`. A file that is there is replaced only if geovq wrote it.
+
+        Raises
+        ------
+        InputError
+            `random_state` is an object; allowed: an integer or None. Or the path has another
+            suffix, or is that of a folder, a link, or a file of somebody else's.
+        WriteError
+            The system refused to write; what was there is as it was.
+        """
+        check_is_fitted(self)
+        save_kmeans(path, self)
+
+    @classmethod
+    def load(cls, path: PathLike, *, metric: Length | None = None) -> Self:
+        """Read what `save` wrote; a callable metric has to be given again.
+
+        Raises
+        ------
+        InputError
+            The file is absent, truncated or another kind of file, or the metric is missing.
+        """
+        return load_kmeans(path, cls, metric)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -254,6 +367,47 @@ class GeodesicKMeans(SavedKMeans, FittedKMeans, ClusterMixin, BaseEstimator):
         tags.input_tags.sparse = self._precomputed
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+    @property
+    def _precomputed(self) -> bool:
+        return isinstance(self.metric, str) and self.metric == "precomputed"
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.medoid_indices_)
+
+    def _coordinates(
+        self, data: np.ndarray, edge_points: np.ndarray | None, width: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Where neighbours of points are searched, and where edges are measured if elsewhere."""
+        if edge_points is not None:
+            edge_points = check_rows("edge_points", edge_points, len(data), width)
+        if isinstance(self.metric, str):
+            metric = METRICS[self.metric]
+            data = metric.prepare(data, "X")
+            if edge_points is not None:
+                edge_points = metric.prepare(edge_points, "edge_points")
+        return data, edge_points
+
+    def _attach(
+        self, X: ArrayLike, edge_points: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Edges from unseen points to nodes: indices and lengths, both (M, k)."""
+        check_is_fitted(self)
+        check_numbers("X", X)
+        if self._precomputed:
+            edges = validate_data(self, X, dtype=np.float64, accept_sparse="csr", reset=False)
+            return edges_to_nodes(edges, self.graph_, float(self.edge_power))
+        data = validate_data(self, X, dtype=FLOATS, reset=False)
+        width = self.geometry_.edge_points.shape[1]
+        return self.geometry_.enter(*self._coordinates(data, edge_points, width))
+
+    def _nearest(
+        self, X: ArrayLike, edge_points: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Label and distance of the centre that the shortest way leads to, both (M,)."""
+        edges = self._attach(X, edge_points)
+        return nearest_center(*edges, self.node_labels_, self.node_distances_)
 
     @staticmethod
     def _weights(sample_weight: ArrayLike | None, data: np.ndarray) -> np.ndarray:

@@ -133,6 +133,16 @@ class Geometry:
             lengths[row[same], column[same]] = 0
         return indices, lengths
 
+    def nearest(
+        self,
+        labels: np.ndarray,
+        distances: np.ndarray,
+        queries: np.ndarray,
+        edge_points: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`nearest_center` of unseen points, as `enter` joins them to the graph."""
+        return nearest_center(*self.enter(queries, edge_points), labels, distances)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything `restore` needs but the length, which is code."""
         named = {

@@ -20,7 +20,9 @@ __all__ = [
     "as_graph",
     "averaging",
     "build_graph",
+    "edges_to_nodes",
     "padded_rows",
+    "same_edges",
     "smooth",
     "symmetric",
     "way_back",
@@ -74,8 +76,7 @@ def symmetric(matrix: sparse.csr_matrix | np.ndarray, power: float) -> sparse.cs
         A negative length, or a power out of range.
     """
     edges = sparse.coo_matrix(matrix)
-    if edges.nnz and edges.data.min() < 0:
-        raise InputError(f"an edge is {edges.data.min():g} long; allowed: lengths of at least 0")
+    _check_lengths(edges.data)
     n, off = edges.shape[0], edges.row != edges.col
     rows, columns, lengths = edges.row[off], edges.col[off], edges.data[off].astype(np.float64)
     keys = np.append(rows * np.int64(n) + columns, columns * np.int64(n) + rows)
@@ -83,6 +84,11 @@ def symmetric(matrix: sparse.csr_matrix | np.ndarray, power: float) -> sparse.cs
     keys, kept = np.unique(keys[order], return_index=True)
     lengths = np.append(lengths, lengths)[order][kept]
     return sparse.csr_matrix((_usable(lengths, power), (keys // n, keys % n)), shape=(n, n))
+
+
+def _check_lengths(lengths: np.ndarray) -> None:
+    if (least := lengths.min(initial=0)) < 0:
+        raise InputError(f"an edge is {least:g} long; allowed: lengths of at least 0")
 
 
 def _usable(lengths: np.ndarray, power: float) -> np.ndarray:
@@ -97,6 +103,32 @@ def _usable(lengths: np.ndarray, power: float) -> np.ndarray:
         f"{power:g}; allowed: {LEAST:.0e} at least for the longest, 1e+308 at most for the sum; "
         "put the data on another scale, or the power nearer to 1"
     )
+
+
+def same_edges(a: sparse.csr_matrix, b: sparse.csr_matrix) -> bool:
+    """Whether two graphs in canonical form are equal, length by length."""
+    names = ("indptr", "indices", "data")
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in names)
+
+
+def edges_to_nodes(
+    edges: sparse.csr_matrix | np.ndarray, graph: sparse.csr_matrix, power: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A user's edges (M, N) from unseen points to the nodes of a graph, as `Geometry.enter` has it.
+
+    The rows of the very matrix that the graph was made of are its nodes.
+
+    Raises
+    ------
+    InputError
+        A row without an edge, a negative length, or a power that overflows.
+    """
+    if edges.shape == graph.shape and same_edges(symmetric(edges, power), graph):
+        return np.arange(edges.shape[0])[:, None], np.zeros((edges.shape[0], 1))
+    edges = sparse.csr_matrix(edges, copy=True)
+    _check_lengths(edges.data)
+    edges.data = raised(edges.data, power)
+    return padded_rows(edges)
 
 
 def way_back(before: np.ndarray, source: int, target: int) -> list[int]:

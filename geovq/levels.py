@@ -1,24 +1,26 @@
 """One level of a codebook: a partition of points, and the rule that encodes unseen ones.
 
 Points are (N, F) rows already scaled; `weights` (N, F) are the precisions of a weighted metric, or
-None. Every level has `vectors` (K, F), the codes.
+None.
 """
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from geovq._scales import exponent
 from geovq._threads import safe_after_fork
-from geovq.geometry import CHUNK, Geometry, nearest_center
+from geovq.geometry import CHUNK, Geometry, Length
 from geovq.neighbors import nearest_neighbors
+from geovq.saved import SavedArrays
 
 __all__ = [
+    "LEVELS",
     "GeodesicCells",
     "Level",
     "NearestCells",
@@ -106,11 +108,48 @@ def k_means(
     return labels, vectors
 
 
+class Level(Protocol):
+    """What every level offers.
+
+    Attributes
+    ----------
+    vectors : ndarray of shape (K, F)
+        The codes.
+    needs_edges : bool
+        Whether `encode` measures edges, and so may want `edge_points`.
+    """
+
+    vectors: np.ndarray
+    needs_edges: ClassVar[bool]
+
+    def encode(
+        self,
+        points: np.ndarray,
+        weights: np.ndarray | None = None,
+        edge_points: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """(N, F) → codes (N,), int64; `edge_points` (N, G) are where edges are measured."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All there is to save."""
+
+    @classmethod
+    def restore(cls, saved: SavedArrays, width: int, length: Length) -> Self:
+        """Out of the arrays that were saved, for points of `width` features.
+
+        Raises
+        ------
+        InputError
+            An array is absent or not as it should be.
+        """
+
+
 @dataclass
 class NearestCells:
     """A point has the code of the nearest vector."""
 
     vectors: np.ndarray
+    needs_edges: ClassVar[bool] = False
 
     @classmethod
     def fit(cls, points: np.ndarray, codes: int, seed: int, weights: np.ndarray | None) -> Self:
@@ -130,6 +169,11 @@ class NearestCells:
         """All there is to save."""
         return {"vectors": self.vectors}
 
+    @classmethod
+    def restore(cls, saved: SavedArrays, width: int, length: Length) -> Self:
+        """As in `Level`."""
+        return cls(saved.numbers("vectors", None, width))
+
 
 @dataclass
 class VoteCells:
@@ -142,6 +186,7 @@ class VoteCells:
     points: np.ndarray
     labels: np.ndarray
     neighbors: int
+    needs_edges: ClassVar[bool] = False
 
     def encode(
         self,
@@ -157,6 +202,14 @@ class VoteCells:
         """All there is to save."""
         return dict(vars(self))
 
+    @classmethod
+    def restore(cls, saved: SavedArrays, width: int, length: Length) -> Self:
+        """As in `Level`."""
+        vectors = saved.numbers("vectors", None, width)
+        points = saved.numbers("points", None, width)
+        labels = saved.rows("labels", len(points), len(vectors))
+        return cls(vectors, points, labels, int(saved.number("neighbors", 1, len(points))))
+
 
 @dataclass
 class GeodesicCells:
@@ -166,6 +219,7 @@ class GeodesicCells:
     geometry: Geometry
     labels: np.ndarray
     distances: np.ndarray
+    needs_edges: ClassVar[bool] = True
 
     def encode(
         self,
@@ -174,8 +228,7 @@ class GeodesicCells:
         edge_points: np.ndarray | None = None,
     ) -> np.ndarray:
         """(N, F) → codes (N,), int64: argmin_j length(x, x_j) + d(x_j, centre of x_j)."""
-        indices, lengths = self.geometry.enter(points, edge_points)
-        return nearest_center(indices, lengths, self.labels, self.distances)[0]
+        return self.geometry.nearest(self.labels, self.distances, points, edge_points)[0]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All there is to save."""
@@ -186,5 +239,14 @@ class GeodesicCells:
             **self.geometry.arrays(),
         }
 
+    @classmethod
+    def restore(cls, saved: SavedArrays, width: int, length: Length) -> Self:
+        """As in `Level`."""
+        vectors = saved.numbers("vectors", None, width)
+        points = saved.numbers("points", None, width)
+        labels = saved.rows("labels", len(points), len(vectors))
+        distances = saved.numbers("distances", len(points))
+        return cls(vectors, saved.geometry(length), labels, distances)
 
-Level = NearestCells | VoteCells | GeodesicCells
+
+LEVELS: tuple[type[Level], ...] = (NearestCells, VoteCells, GeodesicCells)

@@ -235,7 +235,7 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
         tokens = np.empty((len(points), self.tokens), dtype=np.int64)
         for position, (level, chunk) in enumerate(zip(self.levels_, self.chunks_, strict=True)):
             edge_points = None
-            if isinstance(level, GeodesicCells):
+            if level.needs_edges:
                 edge_points = METRICS[self.metric].edge_points(latents, chunk, decode)
             weight = None if weights is None else weights[:, chunk]
             tokens[:, position] = level.encode(points[:, chunk], weight, edge_points)
