@@ -34,6 +34,7 @@ STAGES = (
     "train_ar geodesic",
     "train_ar euclidean",
     "train_ar vqvae",
+    "pack",
     "evaluate",
     "report",
 )

@@ -31,6 +31,7 @@ IN_ORDER = [
     "train_ar@geodesic",
     "train_ar@euclidean",
     "train_ar@vqvae",
+    "pack",
     "evaluate",
     "report",
 ]

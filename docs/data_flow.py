@@ -23,11 +23,12 @@ BOXES = {
         "models/classifier.py",
     ),
     "train_ar": (0, 2, 4, "a prior for each tokeniser", "data/models/ar_*", "models/prior.py"),
+    "pack": (0, 2, 5, "model folders for library and command line", "data/codecs", "codec.py"),
     "evaluate": (
-        *(0, 3, 5, "one yardstick for all", "metrics/evaluate.json, plots/"),
+        *(0, 3, 6, "one yardstick for all", "metrics/evaluate.json, plots/"),
         "evaluation/, figures.py, report.py",
     ),
-    "report": (0, 3, 6, "one page to look at", "plots/report.html", "page/"),
+    "report": (0, 3, 7, "one page to look at", "plots/report.html", "page/"),
 }
 # From, to, column of the arrow, what travels.
 ARROWS = [
@@ -38,7 +39,8 @@ ARROWS = [
     ("geodesic_quantize", "refine", 0, "codes"),
     ("refine", "train_ar", 0, "tokens"),
     ("train_vqvae", "train_ar", 1, "tokens"),
-    ("train_ar", "evaluate", 0.5, "prior"),
+    ("train_ar", "pack", 0.5, "priors"),
+    ("pack", "evaluate", 0.5, "models"),
     ("train_classifier", "evaluate", 2, "judge"),
     ("evaluate", "report", 1, "figures"),
 ]
@@ -69,7 +71,7 @@ def draw() -> str:
             f'<rect x="{x}" y="{y}" width="{width}" height="{HEIGHT}" rx="6" fill="#f7f7f7" '
             f'stroke="{color}" stroke-width="1.5"/>{text}'
         )
-    size = 3 * COLUMN, 6 * ROW + HEIGHT + 20
+    size = 3 * COLUMN, 7 * ROW + HEIGHT + 20
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]} {size[1]}" '
         f'width="{size[0]}" height="{size[1]}" font-family="sans-serif" font-size="12">\n'

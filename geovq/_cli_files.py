@@ -135,7 +135,7 @@ def write(path: Path, codec: Codec, tokens: np.ndarray, names: np.ndarray | None
     """Decode tokens into a folder of pictures or an .npz file."""
     coded = {
         "tokens": tokens,
-        "vocabulary": codec.quantizer.vocabulary,
+        "vocabulary": codec.vocabulary,
         "codebook": codec.fingerprint,
     }
     if codec.tokenizer is None:

@@ -182,7 +182,7 @@ def encode(model: Path, source: Path, target: Path, force: bool) -> None:
     else:
         tokens = codec.encode_latents(arrays["means"], arrays.get("log_variances"))
     named = {"names": arrays["names"]} if "names" in arrays else {}
-    coded = {"tokens": tokens, "vocabulary": codec.quantizer.vocabulary}
+    coded = {"tokens": tokens, "vocabulary": codec.vocabulary}
     save_npz(target, "tokens", **coded, codebook=codec.fingerprint, **named)
 
 
@@ -207,9 +207,9 @@ def decode(model: Path, source: Path, target: Path, force: bool) -> None:
     check_output(target, force, [model, source])
     tokens, vocabulary, more = read_tokens(source)
     codec = load(model)
-    if tuple(vocabulary) != codec.quantizer.vocabulary:
+    if tuple(vocabulary) != codec.vocabulary:
         raise InputError(
-            f"{source}: vocabulary {vocabulary}; this model's is {list(codec.quantizer.vocabulary)}"
+            f"{source}: vocabulary {vocabulary}; this model's is {list(codec.vocabulary)}"
         )
     codec.check_codebook(str(source), str(more.get("codebook", "")))
     write(target, codec, tokens, more.get("names"))

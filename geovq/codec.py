@@ -9,39 +9,57 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from torch import nn
 
 from geovq.arrays import as_latents
 from geovq.batches import as_pixels, best_device, in_batches
 from geovq.errors import InputError
 from geovq.fingerprint import fingerprint
-from geovq.fitting import fit_images, fit_latents, ready
-from geovq.model_files import CODEBOOK, DECODER, INFO, KIND, PRIOR, WEIGHTS, load_info
+from geovq.model_files import (
+    CODEBOOK,
+    DECODER,
+    INFO,
+    KIND,
+    PRIOR,
+    VAE_WEIGHTS,
+    VQVAE_WEIGHTS,
+    load_info,
+)
 from geovq.models.code_decoder import CodeDecoder
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
 from geovq.pixels import as_8_bit, as_colour
 from geovq.quantizer import GeodesicQuantizer
 from geovq.settings import settings
 from geovq.store import load_module, save_json, save_module
-from geovq.tokenizer import Autoencoder, PostHocTokenizer, check_codebook, code_vectors
+from geovq.tokenizer import (
+    Autoencoder,
+    PostHocTokenizer,
+    Tokenizer,
+    check_codebook,
+    code_vectors,
+)
 from geovq.training.checkpoints import checked_folder
 from geovq.writing import new_folder
 
-__all__ = ["Codec"]
+__all__ = ["Codec", "ready"]
 
 MOST_SAMPLES = 10_000_000  # drawn at once
+OURS = (VAE, VQVAE, CodeDecoder, Prior)  # networks that are saved; a VAE of the user's is not
 
 
 class Codec:
     """Images or latents ↔ tokens, and new tokens from a prior.
 
-    Made by `fit`, `fit_latents` or `load`.
+    Made by `fit`, `fit_latents` or `load`, and by the pipeline, of post-hoc codes and of those of
+    the VQ-VAE.
 
     Attributes
     ----------
-    quantizer : GeodesicQuantizer
-        Latents ↔ tokens.
-    tokenizer : PostHocTokenizer or None
+    quantizer : GeodesicQuantizer or None
+        Latents ↔ tokens; None of a VQ-VAE.
+    tokenizer : Tokenizer or None
         Images ↔ tokens; None where only latents are known.
     prior : Prior or None
     info : dict
@@ -59,8 +77,8 @@ class Codec:
 
     def __init__(
         self,
-        quantizer: GeodesicQuantizer,
-        tokenizer: PostHocTokenizer | None,
+        quantizer: GeodesicQuantizer | None,
+        tokenizer: Tokenizer | None,
         prior: Prior | None,
         info: dict[str, Any],
     ) -> None:
@@ -110,11 +128,13 @@ class Codec:
         TrainingWarning
             A training came to little; the message says what to change.
         """
+        from geovq.fitting import fit_images  # late, for it makes codecs
+
         absent = [] if vae is None else ["train_vae"]
         if vae is not None and not isinstance(vae, VAE):
             absent.append("refine")
         chosen = settings(options, absent)
-        return cls(*fit_images(as_8_bit(images), vae, chosen, _folder(checkpoints)))
+        return fit_images(as_8_bit(images), vae, chosen, _folder(checkpoints))
 
     @classmethod
     def fit_latents(
@@ -147,11 +167,13 @@ class Codec:
         TrainingWarning
             As in `fit`.
         """
+        from geovq.fitting import fit_latents  # late, for it makes codecs
+
         if log_variances is None:
             options = {"metric": "euclidean"} | options
         chosen = settings(options, absent=["train_vae", "refine"])
         points, spread = as_latents(means, log_variances)
-        return cls(*fit_latents(points, spread, chosen, _folder(checkpoints)))
+        return fit_latents(points, spread, chosen, _folder(checkpoints))
 
     def encode(self, images: ArrayLike, *, progress: bool = False) -> np.ndarray:
         """Images of the shape fitted on, uint8 or float in [0, 1] → tokens (N, T), int64.
@@ -167,7 +189,10 @@ class Codec:
                 f"images of shape {pixels.shape}; this model was fitted on "
                 f"(N, {', '.join(map(str, size))})"
             )
-        return tokenizer.encode(as_pixels(pixels), "encoding" if progress else "").numpy()
+        title = "encoding" if progress else ""
+        if isinstance(tokenizer, PostHocTokenizer):  # makes batches of its own
+            return tokenizer.encode(as_pixels(pixels), title).numpy()
+        return in_batches(tokenizer.encode, as_pixels(pixels), title=title)[0].numpy()
 
     def decode(self, tokens: ArrayLike, *, progress: bool = False) -> np.ndarray:
         """Tokens (N, T) → expected pixels of the images' shape, float32 in [0, 1]."""
@@ -180,12 +205,13 @@ class Codec:
         self, means: ArrayLike, log_variances: ArrayLike | None = None
     ) -> np.ndarray:
         """Latents (N, D) → tokens (N, T), int64, by the quantiser alone."""
-        decode = None if self.tokenizer is None else self.tokenizer.decode_means
-        return self.quantizer.encode(*as_latents(means, log_variances, fitting=False), decode)
+        quantizer, tokenizer = self._for_latents(), self.tokenizer
+        decode = tokenizer.decode_means if isinstance(tokenizer, PostHocTokenizer) else None
+        return quantizer.encode(*as_latents(means, log_variances, fitting=False), decode)
 
     def decode_latents(self, tokens: ArrayLike) -> np.ndarray:
         """Tokens (N, T) → latents (N, D), by the quantiser alone."""
-        return self.quantizer.decode(self._checked(tokens))
+        return self._for_latents().decode(self._checked(tokens))
 
     def sample(self, count: int, *, temperature: float = 1.0, seed: int = 0) -> np.ndarray:
         """Draw tokens (count, T), int64, from the prior; `decode` makes images of them.
@@ -212,6 +238,13 @@ class Codec:
         return drawn.cpu().numpy()
 
     @property
+    def vocabulary(self) -> tuple[int, ...]:
+        """Codes at each position, (T,)."""
+        if self.tokenizer is not None:
+            return self.tokenizer.vocabulary
+        return self._for_latents().vocabulary
+
+    @property
     def fingerprint(self) -> str:
         """Fingerprint of the code vectors: what tokens and a prior of this codec go with."""
         return fingerprint([self._vectors])
@@ -224,7 +257,7 @@ class Codec:
     def _vectors(self) -> np.ndarray:
         if self.tokenizer is not None:
             return code_vectors(self.tokenizer).numpy()
-        return np.concatenate(self.quantizer.codebooks()).astype(np.float32)
+        return np.concatenate(self._for_latents().codebooks()).astype(np.float32)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder of safetensors, npz and JSON; nothing is pickled.
@@ -244,13 +277,10 @@ class Codec:
             The system refused to write; what was there is as it was.
         """
         with new_folder(folder, KIND) as partial:
-            self.quantizer.save(partial / CODEBOOK)
-            if self.tokenizer is not None and isinstance(self.tokenizer.vae, VAE):
-                save_module(partial / WEIGHTS, self.tokenizer.vae)
-            if self.tokenizer is not None and self.tokenizer.code_decoder is not None:
-                save_module(partial / DECODER, self.tokenizer.code_decoder)
-            if self.prior is not None:
-                save_module(partial / PRIOR, self.prior)
+            if self.quantizer is not None:
+                self.quantizer.save(partial / CODEBOOK)
+            for name, part in self._networks().items():
+                save_module(partial / name, part)
             save_json(partial / INFO, self.info)
 
     @classmethod
@@ -270,19 +300,33 @@ class Codec:
         """
         folder, device = Path(folder), best_device()
         info = load_info(folder)
+        prior = load_module(folder / PRIOR, Prior).to(device) if info["prior"] else None
+        if info["vae"] == "vqvae":
+            return cls(None, load_module(folder / VQVAE_WEIGHTS, VQVAE).to(device), prior, info)
         quantizer = GeodesicQuantizer.load(folder / CODEBOOK)
-        tokenizer = prior = model = None
-        if info["prior"]:
-            prior = load_module(folder / PRIOR, Prior).to(device)
+        tokenizer = model = None
         if info["vae"] == "geovq":
-            vae = load_module(folder / WEIGHTS, VAE)
+            vae = load_module(folder / VAE_WEIGHTS, VAE)
         if info["refined"]:
             model = load_module(folder / DECODER, CodeDecoder).to(device)
         if vae is not None:
             tokenizer = PostHocTokenizer(ready(vae), quantizer, model)
         return cls(quantizer, tokenizer, prior, info)
 
-    def _for_images(self) -> PostHocTokenizer:
+    def _networks(self) -> dict[str, nn.Module]:
+        """What is saved as weights, by the name of its file."""
+        found: dict[str, Any] = {VQVAE_WEIGHTS: self.tokenizer}
+        if isinstance(self.tokenizer, PostHocTokenizer):
+            found = {VAE_WEIGHTS: self.tokenizer.vae, DECODER: self.tokenizer.code_decoder}
+        found[PRIOR] = self.prior
+        return {name: part for name, part in found.items() if isinstance(part, OURS)}
+
+    def _for_latents(self) -> GeodesicQuantizer:
+        if self.quantizer is None:
+            raise InputError("latents: the codes of this model are a VQ-VAE's; allowed: images")
+        return self.quantizer
+
+    def _for_images(self) -> Tokenizer:
         if self.tokenizer is not None:
             return self.tokenizer
         if self.info["vae"] == "own":
@@ -291,7 +335,7 @@ class Codec:
 
     def _checked(self, tokens: ArrayLike) -> np.ndarray:
         """Tokens (N, T) that this codec could have given, int64."""
-        found, vocabulary = np.asarray(tokens), self.quantizer.vocabulary
+        found, vocabulary = np.asarray(tokens), self.vocabulary
         shaped = found.ndim == 2 and found.shape[1] == len(vocabulary) and len(found) > 0
         if not shaped or not np.issubdtype(found.dtype, np.integer):
             raise InputError(
@@ -309,3 +353,8 @@ class Codec:
 
 def _folder(checkpoints: str | os.PathLike[str] | None) -> Path | None:
     return None if checkpoints is None else checked_folder(Path(checkpoints))
+
+
+def ready(vae: Autoencoder) -> Autoencoder:
+    """Put a VAE where it is used; a module's dropout and the like are switched off."""
+    return vae.to(best_device()).eval() if isinstance(vae, nn.Module) else vae

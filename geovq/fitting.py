@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from geovq.batches import as_pixels, best_device, in_batches
+from geovq.codec import Codec, ready
 from geovq.data import held_out
 from geovq.errors import InputError
 from geovq.evaluation.distortion import bce
-from geovq.evaluation.rate import bits_per_image
-from geovq.models.code_decoder import CodeDecoder
+from geovq.model_files import about
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
 from geovq.quantizer import GeodesicQuantizer
 from geovq.settings import Settings
 from geovq.tokenizer import Autoencoder, PostHocTokenizer, code_vectors
 from geovq.training.prior import train_prior
-from geovq.training.refinement import choose_tokens, refine
+from geovq.training.refinement import Split, refined
 from geovq.training.vae import train_vae
 
-__all__ = ["Parts", "fit_images", "fit_latents", "ready"]
-
-Pair = tuple[Tensor, Tensor]  # training and validation rows
-
-
-class Parts(NamedTuple):
-    """What a codec is made of."""
-
-    quantizer: GeodesicQuantizer
-    tokenizer: PostHocTokenizer | None
-    prior: Prior | None
-    info: dict[str, Any]
+__all__ = ["fit_images", "fit_latents"]
 
 
 def fit_images(
@@ -44,7 +34,7 @@ def fit_images(
     vae: Autoencoder | None,
     chosen: Settings,
     checkpoints: Path | None = None,
-) -> Parts:
+) -> Codec:
     """Train a VAE if there is none, quantise its latents, refine the codes, train the prior.
 
     Parameters
@@ -66,30 +56,25 @@ def fit_images(
     assert vae is not None
     _check(ready(vae), pixels[0][:2])
     quantizer = _quantizer(chosen)
-    tokenizer = PostHocTokenizer(vae, quantizer)
-    means, log_variances = in_batches(vae.encode, pixels[0])
-    quantizer.fit(means.numpy(), log_variances.numpy(), tokenizer.decode_means)
-    tokens = tokenizer.encode(pixels[0]), tokenizer.encode(pixels[1])
+    posteriors = [in_batches(vae.encode, part) for part in pixels]
+    tokenizer = PostHocTokenizer.fit(vae, quantizer, *(part.numpy() for part in posteriors[0]))
+    tokens = [tokenizer.encode_latents(*(p.numpy() for p in part)) for part in posteriors]
     if chosen.refine is not None and isinstance(vae, VAE):
-        model = CodeDecoder.of(vae, quantizer, **chosen.refine.search)
-        refine(model, tokens, pixels, chosen.refine, seed, checkpoints)
-        tokenizer = PostHocTokenizer(vae, quantizer, model)
-        rows = (
-            (tokens[0], pixels[0], means),
-            (tokens[1], pixels[1], in_batches(vae.encode, pixels[1])[0]),
+        train, validation = (
+            Split(codes, images, means)
+            for codes, images, (means, _) in zip(tokens, pixels, posteriors, strict=True)
         )
-        tokens = choose_tokens(model, *rows, chosen.refine, seed, checkpoints)
+        made = refined(vae, quantizer, train, validation, chosen.refine, seed, checkpoints)
+        model, tokens[:], _ = made
+        tokenizer = PostHocTokenizer(vae, quantizer, model)
     (logits,) = in_batches(tokenizer.decode, tokens[1])
     figures["bce"] = bce(logits, pixels[1], tokenizer.likelihood)
-    vectors = code_vectors(tokenizer)
-    prior = _prior(tokens, quantizer, vectors, chosen, figures, checkpoints)
+    prior = _prior(tokens, quantizer, code_vectors(tokenizer), chosen, figures, checkpoints)
     if prior is not None:
         figures["total"] = figures["bce"] + figures["code_length"]
-    info = _info(quantizer, tokens, figures, chosen) | {
-        "image_size": list(images.shape[1:]),
-        "vae": "geovq" if isinstance(vae, VAE) else "own",
-    }
-    return Parts(quantizer, tokenizer, prior, info)
+    own = "geovq" if isinstance(vae, VAE) else "own"
+    info = _about(quantizer, tokens, figures, chosen, vae=own, image_size=images.shape[1:])
+    return Codec(quantizer, tokenizer, prior, info)
 
 
 def fit_latents(
@@ -97,7 +82,7 @@ def fit_latents(
     log_variances: np.ndarray | None,
     chosen: Settings,
     checkpoints: Path | None = None,
-) -> Parts:
+) -> Codec:
     """Quantise latents and train the prior of their tokens.
 
     Parameters
@@ -115,21 +100,12 @@ def fit_latents(
         for rows in (~inside, inside)
     )
     quantizer = _quantizer(chosen).fit(*train)
-    tokens = (
-        torch.from_numpy(quantizer.encode(*train)),
-        torch.from_numpy(quantizer.encode(*validation)),
-    )
+    tokens = [torch.from_numpy(quantizer.encode(*part)) for part in (train, validation)]
     errors = quantizer.decode(tokens[1].numpy()) - validation[0]
     figures = {"squared_error": float((errors**2).sum(1).mean())}
     vectors = torch.from_numpy(np.concatenate(quantizer.codebooks())).float()
     prior = _prior(tokens, quantizer, vectors, chosen, figures, checkpoints)
-    info = _info(quantizer, tokens, figures, chosen)
-    return Parts(quantizer, None, prior, info)
-
-
-def ready(vae: Autoencoder) -> Autoencoder:
-    """Put a VAE where it is used; a module's dropout and the like are switched off."""
-    return vae.to(best_device()).eval() if isinstance(vae, nn.Module) else vae
+    return Codec(quantizer, None, prior, _about(quantizer, tokens, figures, chosen))
 
 
 def _check(vae: Autoencoder, images: Tensor) -> None:
@@ -158,7 +134,7 @@ def _quantizer(chosen: Settings) -> GeodesicQuantizer:
 
 
 def _prior(
-    tokens: Pair,
+    tokens: Sequence[Tensor],
     quantizer: GeodesicQuantizer,
     vectors: Tensor,
     chosen: Settings,
@@ -169,7 +145,8 @@ def _prior(
     if chosen.train_ar is None:
         return None
     prior, nats = train_prior(
-        *tokens,
+        tokens[0],
+        tokens[1],
         quantizer.vocabulary,
         chosen.train_ar,
         chosen.seed,
@@ -180,20 +157,20 @@ def _prior(
     return prior
 
 
-def _info(
-    quantizer: GeodesicQuantizer, tokens: Pair, figures: dict[str, float], chosen: Settings
+def _about(
+    quantizer: GeodesicQuantizer,
+    tokens: Sequence[Tensor],
+    figures: dict[str, float],
+    chosen: Settings,
+    **more: Any,
 ) -> dict[str, Any]:
-    """What there is to know about a codec of latents, in plain values."""
-    return {
-        "image_size": None,
-        "latent_dim": len(quantizer.scale_),
-        "vocabulary": list(quantizer.vocabulary),
-        "bits_per_image": bits_per_image(quantizer.vocabulary),
-        "vae": None,
-        "refined": chosen.refine is not None,
-        "prior": chosen.train_ar is not None,
-        "training_rows": len(tokens[0]),
-        "validation_rows": len(tokens[1]),
-        "validation": figures,
-        "settings": chosen.model_dump(),
-    }
+    return about(
+        latent_dim=len(quantizer.scale_),
+        vocabulary=quantizer.vocabulary,
+        refined=chosen.refine is not None,
+        prior=chosen.train_ar is not None,
+        rows=[len(part) for part in tokens],
+        figures=figures,
+        settings=chosen.model_dump(),
+        **more,
+    )

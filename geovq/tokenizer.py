@@ -107,6 +107,19 @@ class PostHocTokenizer:
         self.quantizer = quantizer
         self.code_decoder = code_decoder
 
+    @classmethod
+    def fit(
+        cls,
+        vae: Autoencoder,
+        quantizer: GeodesicQuantizer,
+        means: np.ndarray,
+        log_variances: np.ndarray,
+    ) -> PostHocTokenizer:
+        """Fit a quantiser to the posteriors (N, D), (N, D) of a VAE's training images."""
+        tokenizer = cls(vae, quantizer)
+        quantizer.fit(means, log_variances, tokenizer.decode_means)
+        return tokenizer
+
     @property
     def vocabulary(self) -> tuple[int, ...]:
         """Codes at each position, (T,)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geovq._process import in_one_line
 from geovq.errors import InputError, WeightsFileError
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     import numpy as np
 
     from geovq.models.prior import Prior
+    from geovq.models.vae import VAE
+    from geovq.models.vqvae import VQVAE
+    from geovq.quantizer import GeodesicQuantizer
     from geovq.tokenizer import Tokenizer
 
 __all__ = [
     "TOKENIZERS",
     "checkpoints",
     "curves",
-    "load_prior",
-    "load_tokenizer",
-    "load_tokens",
+    "load_fitted",
     "run",
 ]
 
@@ -35,6 +36,7 @@ IMAGES = Path("data/images.npz")
 LATENTS = Path("data/latents.npz")
 MODELS = Path("data/models")
 CODEBOOKS = Path("data/codebooks")
+CODECS = Path("data/codecs")
 CODES = Path("data/codes")
 TOKENS = Path("data/tokens")
 CURVES = Path("data/curves")
@@ -73,52 +75,39 @@ def curves(name: str) -> Iterator[Callable[[int, dict[str, float]], None]]:
         yield log
 
 
-def load_prior(name: str, tokenizer: Tokenizer) -> Prior:
-    """The prior of one of `TOKENIZERS`, which has to be of its codes."""
-    from geovq.batches import best_device
-    from geovq.models.prior import Prior
-    from geovq.store import load_module
-    from geovq.tokenizer import check_codebook, code_vectors
+class Fitted(NamedTuple):
+    """All that was fitted, by the names in `TOKENIZERS` where there are several."""
 
-    path = MODELS / f"ar_{name}.safetensors"
-    prior = load_module(path, Prior)
-    check_codebook(str(path), prior.config["codebook"], code_vectors(tokenizer).numpy())
-    return prior.to(best_device())
+    vae: VAE
+    quantizer: GeodesicQuantizer  # the geodesic one
+    vqvae: VQVAE
+    tokenizers: dict[str, Tokenizer]
+    priors: dict[str, Prior]
+    tokens: dict[str, dict[str, np.ndarray]]  # of every split
 
 
-def load_tokens(name: str, tokenizer: Tokenizer) -> dict[str, np.ndarray]:
-    """Tokens of every split of one of `TOKENIZERS`, which have to be of its codes."""
+def load_fitted() -> Fitted:
+    """Open the model folders, and the tokens that have to be theirs."""
+    from geovq.codec import Codec
     from geovq.fingerprint import fingerprint
     from geovq.store import load_npz
-    from geovq.tokenizer import check_codebook, code_vectors
 
-    path = TOKENS / f"{name}.npz"
-    tokens = load_npz(path, "train", "validation", "test", "vectors", kind="tokens")
-    own = code_vectors(tokenizer).numpy()
-    check_codebook(str(path), fingerprint([tokens["vectors"]]), own)
-    return tokens
+    codecs: dict[str, Any] = {name: Codec.load(CODECS / name) for name in TOKENIZERS}
+    tokens = {}
+    for name, codec in codecs.items():
+        path = TOKENS / f"{name}.npz"
+        tokens[name] = load_npz(path, "train", "validation", "test", "vectors", kind="tokens")
+        codec.check_codebook(str(path), fingerprint([tokens[name]["vectors"]]))
+    return Fitted(
+        codecs["geodesic"].tokenizer.vae,
+        codecs["geodesic"].quantizer,
+        codecs["vqvae"].tokenizer,
+        {name: codec.tokenizer for name, codec in codecs.items()},
+        {name: codec.prior for name, codec in codecs.items()},
+        tokens,
+    )
 
 
 def checkpoints(name: str) -> Path:
     """Folder for what a stage's training has come to; the stage discards it with its last line."""
     return checked_folder(CHECKPOINTS / name)
-
-
-def load_tokenizer(name: str) -> Tokenizer:
-    """One of `TOKENIZERS`, from its files."""
-    from geovq.batches import best_device
-    from geovq.models.code_decoder import CodeDecoder
-    from geovq.models.vae import VAE
-    from geovq.models.vqvae import VQVAE
-    from geovq.quantizer import GeodesicQuantizer
-    from geovq.store import load_module
-    from geovq.tokenizer import PostHocTokenizer
-
-    device = best_device()
-    if name not in POSTHOC:
-        return load_module(MODELS / f"{name}.safetensors", VQVAE).to(device)
-    return PostHocTokenizer(
-        load_module(MODELS / "vae.safetensors", VAE).to(device),
-        GeodesicQuantizer.load(CODEBOOKS / f"{name}.npz"),
-        load_module(MODELS / f"decoder_{name}.safetensors", CodeDecoder).to(device),
-    )

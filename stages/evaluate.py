@@ -14,7 +14,6 @@ from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
 from geovq.evaluation.distortion import bce
 from geovq.evaluation.examples import SHOWN, reconstructions, samples, spread
 from geovq.models.classifier import Classifier
-from geovq.models.vae import VAE
 from geovq.params import Params
 from geovq.report import NAMES, remarks
 from geovq.store import load_module, load_npz, save_figure, save_json
@@ -30,9 +29,7 @@ from stages.common import (
     PICTURES,
     PLOTS,
     TOKENIZERS,
-    load_prior,
-    load_tokenizer,
-    load_tokens,
+    load_fitted,
     run,
 )
 
@@ -44,16 +41,13 @@ def main(params: Params) -> None:
     images = Images.load(IMAGES)
     train, test = as_pixels(images.train.images), as_pixels(images.test.images)
     labels = images.test.labels
-    vae = load_module(MODELS / "vae.safetensors", VAE).to(device)
     classifier = load_module(MODELS / "classifier.safetensors", Classifier).to(device)
     judge = Judge(
         classifier if classifier.config["classes"] > 1 else None,
         test,
         None if labels is None else torch.from_numpy(labels),
     )
-    tokenizers = {name: load_tokenizer(name) for name in TOKENIZERS}
-    priors = {name: load_prior(name, tokenizers[name]) for name in TOKENIZERS}
-    tokens = {name: load_tokens(name, tokenizers[name]) for name in TOKENIZERS}
+    vae, _, _, tokenizers, priors, tokens = load_fitted()
 
     scores = {
         "data": score_data(params.prepare.dataset, train, test, judge, vae.likelihood),

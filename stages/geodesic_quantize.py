@@ -22,10 +22,8 @@ def main(params: Params) -> None:
             clustering=clustering,
             random_state=params.seed,
         )
-        tokenizer = PostHocTokenizer(vae, quantizer)
-        quantizer.fit(
-            latents["train_means"], latents["train_log_variances"], tokenizer.decode_means
-        )
+        train = latents["train_means"], latents["train_log_variances"]
+        tokenizer = PostHocTokenizer.fit(vae, quantizer, *train)
         tokens = {
             name: tokenizer.encode_latents(
                 latents[f"{name}_means"], latents[f"{name}_log_variances"]

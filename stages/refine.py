@@ -8,15 +8,13 @@ import torch
 from geovq.batches import as_pixels, in_batches
 from geovq.data import Images
 from geovq.errors import InputError
-from geovq.evaluation.distortion import bce
-from geovq.models.code_decoder import CodeDecoder
 from geovq.models.vae import VAE
 from geovq.params import Params
 from geovq.quantizer import GeodesicQuantizer
 from geovq.store import load_module, load_npz, save_json, save_module, save_npz
 from geovq.tokenizer import PostHocTokenizer, code_vectors
 from geovq.training.checkpoints import discard
-from geovq.training.refinement import choose_tokens, refine
+from geovq.training.refinement import Split, refined
 from stages.common import (
     CODEBOOKS,
     CODES,
@@ -42,25 +40,14 @@ def main(params: Params, name: str) -> None:
     vae = load_module(MODELS / "vae.safetensors", VAE)
     quantizer = GeodesicQuantizer.load(CODEBOOKS / f"{name}.npz")
     kept = checkpoints(f"refine_{name}")
-    model = CodeDecoder.of(vae, quantizer, **params.refine.search)
-    found = refine(
-        model,
-        (tokens["train"], tokens["validation"]),
-        (pixels["train"], pixels["validation"]),
-        params.refine,
-        params.seed,
-        kept,
-    )
     rows = {
-        split: (tokens[split], pixels[split], torch.from_numpy(latents[f"{split}_means"]))
+        split: Split(tokens[split], pixels[split], torch.from_numpy(latents[f"{split}_means"]))
         for split in pixels
     }
     pair = rows["train"], rows["validation"]
-    chosen = choose_tokens(model, *pair, params.refine, params.seed, kept)
+    model, chosen, found = refined(vae, quantizer, *pair, params.refine, params.seed, kept)
     tokens["train"], tokens["validation"] = chosen
     (tokens["test"],) = in_batches(model.search, *rows["test"], title="test tokens")
-    (logits,) = in_batches(model.decode, tokens["validation"])
-    found["search"] = bce(logits, pixels["validation"], model.likelihood)
     save_module(MODELS / f"decoder_{name}.safetensors", model)
     vectors = code_vectors(PostHocTokenizer(vae, quantizer, model)).numpy()
     save_npz(TOKENS / f"{name}.npz", "tokens", vocabulary=vocabulary, vectors=vectors, **tokens)

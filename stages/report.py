@@ -6,51 +6,38 @@ import numpy as np
 import torch
 
 from geovq import figures
-from geovq.batches import as_pixels, best_device
+from geovq.batches import as_pixels
 from geovq.data import Images
 from geovq.evaluation.examples import reconstructions, samples, spread
-from geovq.models.vae import VAE
-from geovq.models.vqvae import VQVAE
 from geovq.page import Codebook, Content, render
 from geovq.page.codebooks import Quantized, codebooks
 from geovq.page.explore import choose_pairs, decode_ways, token_by_token
 from geovq.params import Params
 from geovq.paths import PointGraph
-from geovq.quantizer import GeodesicQuantizer
-from geovq.store import load_module, load_npz
+from geovq.store import load_npz
 from geovq.writing import new_file
 from stages.common import (
-    CODEBOOKS,
     IMAGES,
     LATENTS,
     METRICS,
-    MODELS,
     PLOTS,
     POSTHOC,
     TOKENIZERS,
-    load_prior,
-    load_tokenizer,
-    load_tokens,
+    load_fitted,
     run,
 )
 
 
 def main(params: Params) -> None:
-    device = best_device()
     images = Images.load(IMAGES)
     pixels = as_pixels(images.test.images)
     latents = load_npz(LATENTS, "train_means", "test_means", kind="latents")
-    vae = load_module(MODELS / "vae.safetensors", VAE).to(device)
-    vqvae = load_module(MODELS / "vqvae.safetensors", VQVAE).to(device)
-    tokenizers = {name: load_tokenizer(name) for name in POSTHOC} | {"vqvae": vqvae}
-    priors = {name: load_prior(name, tokenizers[name]) for name in TOKENIZERS}
-    tokens = {name: load_tokens(name, tokenizers[name]) for name in TOKENIZERS}
+    vae, quantizer, vqvae, tokenizers, priors, tokens = load_fitted()
     test = {name: torch.from_numpy(splits["test"]) for name, splits in tokens.items()}
     shown = spread(len(pixels))
 
     # What ways follow: the graph of whole latents, with the lengths that the geodesic codes have.
     settings = params.geodesic_quantize
-    quantizer = GeodesicQuantizer.load(CODEBOOKS / "geodesic.npz")
     scale = quantizer.scale_
     graph = PointGraph.of(
         latents["train_means"] * scale,

@@ -164,7 +164,7 @@ def test_nothing_tells_of_whose_machine_it_was(copy):
 def test_only_what_a_change_invalidates_runs_again(copy):
     before = copy.lock()
     copy.change(train_ar={"hidden_dim": 9})
-    assert copy.repro() == PRIORS | {"evaluate", "report"}
+    assert copy.repro() == PRIORS | {"pack", "evaluate", "report"}
     assert "train_ar.hidden_dim" in copy("dvc", "params", "diff")
     copy.change(train_ar={"hidden_dim": 8}, geodesic_quantize={"neighbors": 5})
     ran = copy.repro()
@@ -201,10 +201,10 @@ def test_a_truncated_weights_file_is_named(copy):
     weights = copy.folder / "data" / "models" / "vae.safetensors"
     weights.chmod(0o644)
     weights.write_bytes(weights.read_bytes()[:-50])
-    output = copy("python", "-m", "stages.evaluate", fails=True)
+    output = copy("python", "-m", "stages.pack", fails=True)
     assert "error: data/models/vae.safetensors: not a whole weights file" in output
     weights.unlink()
-    output = copy("python", "-m", "stages.evaluate", fails=True)
+    output = copy("python", "-m", "stages.pack", fails=True)
     assert "error: data/models/vae.safetensors: no such file; `dvc repro`" in output
     assert "Traceback" not in output
     copy("dvc", "checkout", "--force")

@@ -10,7 +10,7 @@ from geovq.models.vae import VAE
 from geovq.params import Refine
 from geovq.quantizer import GeodesicQuantizer
 from geovq.tokenizer import PostHocTokenizer
-from geovq.training.refinement import choose_tokens, refine, search
+from geovq.training.refinement import Split, choose_tokens, refine, search
 
 
 def budgets(codes, decoder, again=0):
@@ -221,7 +221,7 @@ def test_every_sweep_counts_again_and_the_model_keeps_it(on_a_grid):
 def test_the_decoder_is_tuned_to_the_tokens_that_were_chosen(on_a_grid, again):
     make, tokens, images, means = on_a_grid
     expected = search(make(candidates=3, rate_weight=0.05), tokens, images, means)
-    model, rows = make(candidates=3, rate_weight=0.05), (tokens, images, means)
+    model, rows = make(candidates=3, rate_weight=0.05), Split(tokens, images, means)
     found, unseen = choose_tokens(model, rows, rows, budgets(0, 0, again), seed=0)
     assert (found == expected).all()
     assert (unseen == expected).all()
@@ -238,7 +238,7 @@ def test_the_decoder_is_tuned_to_the_tokens_that_were_chosen(on_a_grid, again):
 @pytest.mark.parametrize("again", [0, 5])
 def test_training_and_validation_images_have_tokens_of_their_own(on_a_grid, again, monkeypatch):
     make, *rows = on_a_grid
-    train, validation = [x[:40] for x in rows], [x[40:] for x in rows]
+    train, validation = Split(*(x[:40] for x in rows)), Split(*(x[40:] for x in rows))
     seen = []
     monkeypatch.setattr("geovq.training.loop.fit", lambda *given, **_: seen.append(given[2:4]))
     found = choose_tokens(make(candidates=3), train, validation, budgets(0, 0, again), seed=0)

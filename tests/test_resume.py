@@ -26,7 +26,7 @@ from geovq.quantizer import GeodesicQuantizer
 from geovq.training import checkpoints
 from geovq.training.classifier import train_classifier
 from geovq.training.prior import train_prior
-from geovq.training.refinement import choose_tokens, refine
+from geovq.training.refinement import Split, choose_tokens, refine
 from geovq.training.steps import Training
 from geovq.training.vae import train_vae
 from geovq.training.vqvae import train_vqvae
@@ -104,7 +104,7 @@ def refined(images, log, kept):
     tokens = torch.from_numpy(quantizer.encode(means.numpy()))
     params = Refine(codes=BUDGET, decoder=BUDGET, decoder_again=BUDGET, candidates=2)
     model = CodeDecoder.of(one, quantizer, **params.search)
-    train, validation = ((tokens[s], images[s], means[s]) for s in (slice(30), slice(30, 40)))
+    train, validation = (Split(tokens[s], images[s], means[s]) for s in (slice(30), slice(30, 40)))
     pairs = [*zip(train[:2], validation[:2], strict=True)]
     found = refine(model, *pairs, params, 0, kept)
     chosen = choose_tokens(model, train, validation, params, 0, kept)

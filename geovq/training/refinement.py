@@ -5,17 +5,78 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from geovq.batches import best_device, in_batches
+from geovq.evaluation.distortion import bce
 from geovq.evaluation.rate import marginals
 from geovq.models.code_decoder import CodeDecoder
+from geovq.models.vae import VAE
 from geovq.params import Budget, Refine
+from geovq.quantizer import GeodesicQuantizer
 from geovq.training import loop
 
-__all__ = ["choose_tokens", "refine", "search"]
+__all__ = ["Split", "choose_tokens", "refine", "refined", "search"]
+
+
+class Split(NamedTuple):
+    """Rows of one split.
+
+    Attributes
+    ----------
+    tokens : Tensor of shape (N, T), int64
+    images : Tensor of shape (N, H, W)
+        Pixels in [0, 1].
+    means : Tensor of shape (N, D)
+        Posterior means.
+    """
+
+    tokens: Tensor
+    images: Tensor
+    means: Tensor
+
+
+def refined(
+    vae: VAE,
+    quantizer: GeodesicQuantizer,
+    train: Split,
+    validation: Split,
+    params: Refine,
+    seed: int,
+    checkpoints: Path | None = None,
+) -> tuple[CodeDecoder, tuple[Tensor, Tensor], dict[str, float]]:
+    """All of the refinement: `refine`, then `choose_tokens`.
+
+    Parameters
+    ----------
+    vae : VAE
+    quantizer : GeodesicQuantizer
+        Of its latents.
+    train, validation : Split
+        With the quantiser's tokens.
+    params : Refine
+    seed : int
+        Of the batches.
+    checkpoints : Path, optional
+        As in `geovq.training.vae.train_vae`.
+
+    Returns
+    -------
+    model : CodeDecoder
+    tokens : pair of Tensor of shape (N, T), int64
+        Of the training and the validation images.
+    bce : dict
+        As `refine` gives it, and after the `search`: on the validation split, in nats per image.
+    """
+    model = CodeDecoder.of(vae, quantizer, **params.search)
+    pairs = (train.tokens, validation.tokens), (train.images, validation.images)
+    found = refine(model, *pairs, params, seed, checkpoints)
+    tokens = choose_tokens(model, train, validation, params, seed, checkpoints)
+    (logits,) = in_batches(model.decode, tokens[1])
+    return model, tokens, {**found, "search": bce(logits, validation.images, model.likelihood)}
 
 
 def refine(
@@ -51,18 +112,18 @@ def refine(
     """
     splits = [tokens[0], images[0]], [tokens[1], images[1]]
 
-    def bce() -> float:
+    def validated() -> float:
         return in_batches(model, *splits[1])[0].double().mean().item()
 
     model.to(best_device())
-    found = {"cell_means": bce()}
+    found = {"cell_means": validated()}
     for name, parts in (
         ("codes", [model.codebooks]),
         ("decoder", [model.decoder, model.likelihood]),
     ):
         budget, title = getattr(params, name), f"refining the {name}"
         _fit_parts(model, parts, *splits, budget, seed, title, checkpoints)
-        found[name] = bce()
+        found[name] = validated()
     return found
 
 
@@ -91,8 +152,8 @@ def _fit_parts(
 
 def choose_tokens(
     model: CodeDecoder,
-    train: tuple[Tensor, Tensor, Tensor],
-    validation: tuple[Tensor, Tensor, Tensor],
+    train: Split,
+    validation: Split,
     params: Refine,
     seed: int,
     checkpoints: Path | None = None,
@@ -103,8 +164,7 @@ def choose_tokens(
     ----------
     model : CodeDecoder
         Its `lengths` are set, and where `params.decoder_again` has steps, so is `again`.
-    train, validation : tuple of Tensor
-        Tokens (N, T), pixels (N, H, W) in [0, 1] and posterior means (N, D).
+    train, validation : Split
     params : Refine
     seed : int
         Of the batches.
@@ -119,7 +179,7 @@ def choose_tokens(
     tokens = search(model, *train)
     (unseen,) = in_batches(model.search, *validation, title="validation tokens")
     if params.decoder_again.max_steps:
-        splits = [tokens, train[1]], [unseen, validation[1]]
+        splits = [tokens, train.images], [unseen, validation.images]
         parts, title = [model.part_ways()], "tuning the decoder again"
         _fit_parts(model, parts, *splits, params.decoder_again, seed, title, checkpoints)
     return tokens, unseen
