@@ -26,6 +26,7 @@ __all__ = [
     "check_options",
     "check_output",
     "check_target",
+    "labels_of",
     "read",
     "read_tokens",
     "setting",
@@ -100,6 +101,18 @@ def read(path: Path) -> dict[str, np.ndarray]:
             f"{path}: names of shape {names.shape}, {names.dtype}; allowed: {rows} text"
         )
     return arrays
+
+
+def labels_of(path: Path, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Labels (N,) beside images or means, if there are any."""
+    labels = arrays.get("labels")
+    rows = len(arrays["images" if "images" in arrays else "means"])
+    if labels is not None and (labels.shape != (rows,) or labels.dtype.kind not in "iuU"):
+        raise InputError(
+            f"{path}: labels of shape {labels.shape}, {labels.dtype}; allowed: ({rows},) integers "
+            "or text"
+        )
+    return labels
 
 
 def read_tokens(path: Path) -> tuple[np.ndarray, list[int], dict[str, np.ndarray]]:

@@ -1,4 +1,4 @@
-"""The command line: `geovq fit`, `encode`, `decode`, `sample`, `info`.
+"""The command line: `geovq fit`, `encode`, `decode`, `sample`, `info`, `evaluate`.
 
 What takes long to import is imported by the commands that need it, so that `--help` is quick.
 """
@@ -273,6 +273,44 @@ def info(path: Path, as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
     else:
         show(found)
+
+
+@main.command()
+@click.argument("models", metavar="MODEL...", type=PATH, nargs=-1, required=True)
+@click.argument("source", metavar="INPUT", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="All digits, for other programs.")
+def evaluate(models: Sequence[Path], source: Path, as_json: bool) -> None:
+    """Score models on INPUT, side by side.
+
+    INPUT is what `geovq encode` takes, and none of what the models were fitted to. With `labels`
+    (N,) in an .npz file, purity and NMI of the first token are told too. Figures compare where
+    `bits_per_image` is equal; docs/own_data.md explains them.
+
+    \b
+    Example:
+      geovq evaluate geodesic euclidean unseen.npz
+    """
+    from geovq._cli_files import labels_of, read
+
+    arrays = read(source)
+    labels = labels_of(source, arrays)
+    from geovq.evaluation import score_codec  # late, for it takes long
+
+    data = arrays["images" if "images" in arrays else "means"]
+    spread = arrays.get("log_variances")
+    scores = {str(model): score_codec(load(model), data, spread, labels) for model in models}
+    if as_json:
+        click.echo(json.dumps(scores, indent=2))
+        return
+    from tabulate import tabulate
+
+    names = list(dict.fromkeys(name for score in scores.values() for name in score))
+    rows = [
+        [name, *(score.get(name) for score in scores.values())]
+        for name in names
+        if any(score.get(name) is not None for score in scores.values())
+    ]
+    click.echo(tabulate(rows, ["", *scores], floatfmt=".4g"))
 
 
 def load(model: Path) -> Codec:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import nn
+from torch import Tensor, nn
 
 from geovq.arrays import as_latents
 from geovq.batches import as_pixels, best_device, in_batches
@@ -180,19 +180,24 @@ class Codec:
 
         A model of colour images takes grey ones too, as three equal channels.
         """
-        tokenizer, pixels = self._for_images(), as_8_bit(images, fitting=False)
-        size = self.info["image_size"]
-        if [*pixels.shape[1:], 3] == size:
-            pixels = as_colour(pixels)
-        if [*pixels.shape[1:]] != size:
-            raise InputError(
-                f"images of shape {pixels.shape}; this model was fitted on "
-                f"(N, {', '.join(map(str, size))})"
-            )
+        tokenizer, pixels = self._for_images(), self.pixels(images)
         title = "encoding" if progress else ""
         if isinstance(tokenizer, PostHocTokenizer):  # makes batches of its own
-            return tokenizer.encode(as_pixels(pixels), title).numpy()
-        return in_batches(tokenizer.encode, as_pixels(pixels), title=title)[0].numpy()
+            return tokenizer.encode(pixels, title).numpy()
+        return in_batches(tokenizer.encode, pixels, title=title)[0].numpy()
+
+    def pixels(self, images: ArrayLike) -> Tensor:
+        """Images as `encode` takes them → what its networks see: (N, ...) in [0, 1], float32."""
+        self._for_images()
+        found, size = as_8_bit(images, fitting=False), self.info["image_size"]
+        if [*found.shape[1:], 3] == size:
+            found = as_colour(found)
+        if [*found.shape[1:]] != size:
+            raise InputError(
+                f"images of shape {found.shape}; this model was fitted on "
+                f"(N, {', '.join(map(str, size))})"
+            )
+        return as_pixels(found)
 
     def decode(self, tokens: ArrayLike, *, progress: bool = False) -> np.ndarray:
         """Tokens (N, T) → expected pixels of the images' shape, float32 in [0, 1]."""

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 
 from geovq import Codec
 from geovq.cli import main
+from geovq.evaluation.semantics import purity
 from geovq.images import load_folder, save_folder
 
 SMALL = "--codes 8 --tokens 2 --steps 20 --latent-dim 4"
@@ -307,3 +308,39 @@ def test_commands_that_only_decode_import_no_clustering(home, tmp_path):
         assert "geovq.codec" in loaded
         heavy = {"numba", "faiss", "matplotlib", "torchvision", "torchmetrics"}
         assert not loaded & heavy
+
+
+def test_models_are_scored_side_by_side_on_what_they_never_saw(work, images):
+    unseen = (load_digits().images[300:400] * 15.9).astype(np.uint8)
+    labels = load_digits().target[300:400]
+    np.savez("unseen.npz", images=unseen, labels=labels)
+    shutil.copytree("model", "again")
+    found = json.loads(geovq("evaluate model again unseen.npz --json").output)
+    assert found["model"] == found["again"]
+    score, codec = found["model"], Codec.load("model")
+    tokens = codec.encode(unseen)
+    assert score["bits_per_image"] == 6
+    assert score["purity"] == purity(tokens[:, 0], labels)
+    pixels, x = codec.decode(tokens).astype(np.float64), unseen / 255
+    nats = -(x * np.log(pixels) + (1 - x) * np.log1p(-pixels)).sum((1, 2)).mean()
+    assert score["bce"] == pytest.approx(nats, rel=1e-4)
+    assert score["total"] == score["bce"] + score["code_length"]
+    assert "bits_per_image" in geovq("evaluate model unseen.npz").output
+    np.savez("bare.npz", images=unseen)
+    assert "purity" not in geovq("evaluate model bare.npz").output
+    np.savez("hot.npz", images=unseen, labels=np.eye(10)[labels])
+    assert "labels of shape (100, 10), float64; allowed: (100,) integers or text" in refused(
+        "evaluate model hot.npz"
+    )
+
+
+def test_a_model_of_latents_is_scored_by_their_squared_error(tmp_path, monkeypatch, rng):
+    monkeypatch.chdir(tmp_path)
+    means = rng.standard_normal((80, 4))
+    Codec.fit_latents(means, codes=4, train_ar=None).save("model")
+    np.savez("means.npz", means=means)
+    score = json.loads(geovq("evaluate model means.npz --json").output)["model"]
+    codec = Codec.load("model")
+    gaps = codec.decode_latents(codec.encode_latents(means)) - means
+    assert score["squared_error"] == pytest.approx(np.square(gaps).sum(1).mean())
+    assert score["code_length"] is score["total"] is None

@@ -2,6 +2,7 @@
 
 import getpass
 import io
+import json
 import os
 import shutil
 import socket
@@ -15,6 +16,7 @@ from ruamel.yaml import YAML
 
 from benchmarks.interruptions import Commands, Stages
 from benchmarks.small import IN_ORDER, Copy
+from geovq.store import load_npz
 
 pytestmark = pytest.mark.slow
 EVERY_STAGE = set(IN_ORDER)
@@ -159,6 +161,36 @@ def test_nothing_tells_of_whose_machine_it_was(copy):
         assert not [tag for tag in (b"tEXt", b"zTXt", b"iTXt", b"eXIf") if tag in content], name
         assert not [word for word in names if len(word) > 5 and word in pieces(content)], name
     assert "sentinel" not in copy.lock()
+
+
+def test_what_the_pipeline_fitted_opens_in_the_command_line(copy, tmp_path):
+    with np.load(copy.folder / "data" / "images.npz") as images:
+        np.savez(tmp_path / "t.npz", images=images["test_images"], labels=images["test_labels"])
+    models = {name: f"data/codecs/{name}" for name in ("geodesic", "euclidean", "vqvae")}
+    command = ("python", "-m", "geovq")
+    scores = json.loads(copy(*command, "evaluate", "--json", *models.values(), f"{tmp_path}/t.npz"))
+    for name, model in models.items():
+        for key in (
+            "bits_per_image",
+            "bce",
+            "code_length",
+            "total",
+            "perplexity",
+            "purity",
+            "psnr",
+        ):
+            assert scores[model][key] == pytest.approx(copy.scores()[name][key], rel=1e-6)
+        info = json.loads(copy(*command, "info", "--json", model))
+        assert info["vocabulary"] == [8, 8]
+        assert info["validation"]["total"] == pytest.approx(
+            info["validation"]["bce"] + info["validation"]["code_length"]
+        )
+        copy(*command, "encode", model, f"{tmp_path}/t.npz", f"{tmp_path}/{name}.npz")
+        copy(*command, "decode", model, f"{tmp_path}/{name}.npz", f"{tmp_path}/{name}")
+        copy(*command, "sample", model, f"{tmp_path}/{name}-drawn", "-n", "3")
+        with np.load(tmp_path / f"{name}.npz") as mine:
+            tokens = load_npz(copy.folder / "data" / "tokens" / f"{name}.npz", kind="tokens")
+            assert (mine["tokens"] == tokens["test"]).all()
 
 
 def test_only_what_a_change_invalidates_runs_again(copy):

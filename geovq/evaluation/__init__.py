@@ -6,6 +6,6 @@ discretised logistic's are, once divided by log 2 and the number of values in an
 (N, H, W) or (N, H, W, 3), of which the former stands for both.
 """
 
-from geovq.evaluation.score import Judge, score_data, score_tokenizer, score_vae
+from geovq.evaluation.score import Judge, score_codec, score_data, score_tokenizer, score_vae
 
-__all__ = ["Judge", "score_data", "score_tokenizer", "score_vae"]
+__all__ = ["Judge", "score_codec", "score_data", "score_tokenizer", "score_vae"]

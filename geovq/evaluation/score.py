@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from geovq.arrays import as_latents
 from geovq.batches import best_device, in_batches
 from geovq.evaluation import distortion, rate, semantics
 from geovq.evaluation.frechet import Frechet
@@ -18,7 +22,18 @@ from geovq.models.prior import Prior
 from geovq.models.vae import VAE
 from geovq.tokenizer import Tokenizer
 
-__all__ = ["Judge", "Score", "score_data", "score_tokenizer", "score_vae"]
+if TYPE_CHECKING:
+    from geovq.codec import Codec
+
+__all__ = [
+    "Judge",
+    "Score",
+    "score_codec",
+    "score_codes",
+    "score_data",
+    "score_tokenizer",
+    "score_vae",
+]
 
 Score = dict[str, float | int | str | dict[str, float | None] | None]
 
@@ -100,6 +115,107 @@ def score_vae(vae: VAE, test: Tensor, judge: Judge, seed: int) -> Score:
     }
 
 
+def score_codes(
+    tokenizer: Tokenizer,
+    prior: Prior | None,
+    images: Tensor,
+    tokens: Tensor,
+    logits: Tensor,
+    labels: np.ndarray | None,
+    train_tokens: Tensor | None = None,
+) -> Score:
+    """What images say of a tokeniser without a judge; None where something is missing for it.
+
+    Parameters
+    ----------
+    tokenizer : Tokenizer
+    prior : Prior or None
+    images : Tensor of shape (N, H, W)
+    tokens : Tensor of shape (N, T), int64
+        Theirs.
+    logits : Tensor of shape (N, H, W)
+        What these decode to.
+    labels : ndarray of shape (N,) or None
+    train_tokens : Tensor of shape (M, T), int64, optional
+        For the marginal.
+    """
+    bce = distortion.bce(logits, images, tokenizer.likelihood)
+    return {
+        **_score_rate(tokenizer.vocabulary, prior, tokens, labels, train_tokens, bce=bce),
+        "psnr": distortion.psnr(logits.sigmoid(), images),
+    }
+
+
+def _score_rate(
+    vocabulary: Sequence[int],
+    prior: Prior | None,
+    tokens: Tensor,
+    labels: np.ndarray | None,
+    train_tokens: Tensor | None = None,
+    **distortion: float,
+) -> Score:
+    """Rate, use and meaning of codes, beside one figure of distortion."""
+    codes = tokens.numpy()
+    nats = None if prior is None else -in_batches(prior, tokens)[0].double().sum(1).mean().item()
+    bits = None if nats is None else nats / math.log(2) / len(vocabulary)
+    marginal = None
+    if train_tokens is not None:
+        marginal = rate.marginal_bits_per_token(train_tokens.numpy(), codes, vocabulary)
+    total = None if nats is None or "bce" not in distortion else distortion["bce"] + nats
+    return {
+        "bits_per_image": rate.bits_per_image(vocabulary),
+        **distortion,
+        "code_length": nats,
+        "total": total,
+        "ar_bits_per_token": bits,
+        "marginal_bits_per_token": marginal,
+        "codes_used": rate.codes_used(codes, vocabulary),
+        "perplexity": rate.perplexity(codes, vocabulary),
+        "purity": None if labels is None else semantics.purity(codes[:, 0], labels),
+        "nmi": None if labels is None else semantics.nmi(codes[:, 0], labels),
+    }
+
+
+def score_codec(
+    codec: Codec,
+    data: ArrayLike,
+    log_variances: ArrayLike | None = None,
+    labels: np.ndarray | None = None,
+) -> Score:
+    """A codec on images, or on latents, that it was not fitted to.
+
+    Parameters
+    ----------
+    codec : Codec
+    data : array-like
+        Images as `Codec.encode` takes them; posterior means (N, D) for a codec of latents.
+    log_variances : array-like of shape (N, D), optional
+        Of latents.
+    labels : ndarray of shape (N,), optional
+
+    Returns
+    -------
+    dict
+        `bits_per_image`; `bce` and `psnr`, or the `squared_error` of latents; what the prior says,
+        `code_length`, `total` (both in nats) and `ar_bits_per_token`; `codes_used`, `perplexity`;
+        and, of the first token, `purity` and `nmi` with the labels.
+
+    Raises
+    ------
+    InputError
+        The data are not of the shape that the codec was fitted on.
+    """
+    if codec.tokenizer is not None:
+        images, tokens = codec.pixels(data), torch.from_numpy(codec.encode(data))
+        (logits,) = in_batches(codec.tokenizer.decode, tokens)
+        return score_codes(codec.tokenizer, codec.prior, images, tokens, logits, labels)
+    means, _ = as_latents(data, log_variances, fitting=False)
+    codes = codec.encode_latents(data, log_variances)
+    error = float(np.square(codec.decode_latents(codes) - means).sum(1).mean())
+    tokens = torch.from_numpy(codes)
+    return _score_rate(codec.vocabulary, codec.prior, tokens, labels, squared_error=error)
+
+
 def score_tokenizer(
     tokenizer: Tokenizer,
     prior: Prior,
@@ -126,12 +242,7 @@ def score_tokenizer(
     seed : int
         Of the samples.
     """
-    vocabulary = tokenizer.vocabulary
-    train_codes, test_codes = train_tokens.numpy(), test_tokens.numpy()
-    (logits,) = in_batches(tokenizer.decode, test_tokens)
-    (log_probabilities,) = in_batches(prior, test_tokens)
-    code_length = -log_probabilities.double().sum(1).mean().item()
-    independent = rate.draw_independent(train_codes, vocabulary, len(test), seed)
+    independent = rate.draw_independent(train_tokens.numpy(), tokenizer.vocabulary, len(test), seed)
 
     def drawn(tokens: Tensor) -> Tensor:
         return in_batches(lambda t: tokenizer.decode(t).sigmoid(), tokens)[0]
@@ -141,24 +252,12 @@ def score_tokenizer(
         tokens = prior.sample(len(test), temperature=temperature, generator=generator)
         return judge.frechet(drawn(tokens))
 
-    sampled = {temperature: samples(temperature) for temperature in {*temperatures, 1.0}}
-    pixels = logits.sigmoid()
-    bce = distortion.bce(logits, test, tokenizer.likelihood)
     labels = None if judge.labels is None else judge.labels.numpy()
+    (logits,) = in_batches(tokenizer.decode, test_tokens)
+    pixels = logits.sigmoid()
+    sampled = {temperature: samples(temperature) for temperature in {*temperatures, 1.0}}
     return {
-        "bits_per_image": rate.bits_per_image(vocabulary),
-        "bce": bce,
-        "code_length": code_length,
-        "total": bce + code_length,
-        "ar_bits_per_token": code_length / math.log(2) / len(vocabulary),
-        "marginal_bits_per_token": rate.marginal_bits_per_token(
-            train_codes, test_codes, vocabulary
-        ),
-        "codes_used": rate.codes_used(test_codes, vocabulary),
-        "perplexity": rate.perplexity(test_codes, vocabulary),
-        "purity": None if labels is None else semantics.purity(test_codes[:, 0], labels),
-        "nmi": None if labels is None else semantics.nmi(test_codes[:, 0], labels),
-        "psnr": distortion.psnr(pixels, test),
+        **score_codes(tokenizer, prior, test, test_tokens, logits, labels, train_tokens),
         "recognition": judge.recognition(pixels),
         "frechet_reconstructions": judge.frechet(pixels),
         "frechet_samples": sampled[1.0],
