@@ -14,6 +14,8 @@ from geovq.training.prior import check_prior
 from geovq.training.vae import check_vae
 from geovq.training.vqvae import check_vqvae
 
+pytestmark = pytest.mark.filterwarnings("error")  # where none is due, there is none
+
 
 @pytest.mark.parametrize(
     ("nats", "weight", "told"), [(0.04, 1, True), (0.04, 0, False), (0.06, 1, False)]
