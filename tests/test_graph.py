@@ -163,3 +163,10 @@ def test_the_graph_takes_memory_for_its_edges_only(rng):
     found = build_graph(geometry(rng.standard_normal((4000, 8)), 10)).matrix
     assert isinstance(found, sparse.csr_matrix)
     assert found.nnz <= 2 * 10 * 4000
+
+
+@pytest.mark.parametrize(("order", "name"), [(1, "cityblock"), (np.inf, "chebyshev")])
+def test_neighbours_of_another_order_are_not_the_euclidean_ones(rng, order, name):
+    points = rng.standard_normal((1500, 30)) ** 3
+    found = neighbors.nearest_neighbors(points, points[:40], 2, order)
+    assert (found == np.argsort(cdist(points[:40], points, name), 1)[:, :2]).all()
