@@ -15,6 +15,7 @@ from geovq.arrays import as_latents
 from geovq.batches import as_pixels, best_device, in_batches
 from geovq.errors import InputError
 from geovq.fingerprint import fingerprint
+from geovq.fitting import fit_images, fit_latents
 from geovq.model_files import (
     CODEBOOK,
     DECODER,
@@ -39,11 +40,12 @@ from geovq.tokenizer import (
     Tokenizer,
     check_codebook,
     code_vectors,
+    ready,
 )
 from geovq.training.checkpoints import checked_folder
 from geovq.writing import new_folder
 
-__all__ = ["Codec", "ready"]
+__all__ = ["Codec"]
 
 MOST_SAMPLES = 10_000_000  # drawn at once
 OURS = (VAE, VQVAE, CodeDecoder, Prior)  # networks that are saved; a VAE of the user's is not
@@ -128,13 +130,11 @@ class Codec:
         TrainingWarning
             A training came to little; the message says what to change.
         """
-        from geovq.fitting import fit_images  # late, for it makes codecs
-
         absent = [] if vae is None else ["train_vae"]
         if vae is not None and not isinstance(vae, VAE):
             absent.append("refine")
         chosen = settings(options, absent)
-        return fit_images(as_8_bit(images), vae, chosen, _folder(checkpoints))
+        return cls(*fit_images(as_8_bit(images), vae, chosen, _folder(checkpoints)))
 
     @classmethod
     def fit_latents(
@@ -167,13 +167,11 @@ class Codec:
         TrainingWarning
             As in `fit`.
         """
-        from geovq.fitting import fit_latents  # late, for it makes codecs
-
         if log_variances is None:
             options = {"metric": "euclidean"} | options
         chosen = settings(options, absent=["train_vae", "refine"])
         points, spread = as_latents(means, log_variances)
-        return fit_latents(points, spread, chosen, _folder(checkpoints))
+        return cls(*fit_latents(points, spread, chosen, _folder(checkpoints)))
 
     def encode(self, images: ArrayLike, *, progress: bool = False) -> np.ndarray:
         """Images of the shape fitted on, uint8 or float in [0, 1] → tokens (N, T), int64.
@@ -358,8 +356,3 @@ class Codec:
 
 def _folder(checkpoints: str | os.PathLike[str] | None) -> Path | None:
     return None if checkpoints is None else checked_folder(Path(checkpoints))
-
-
-def ready(vae: Autoencoder) -> Autoencoder:
-    """Put a VAE where it is used; a module's dropout and the like are switched off."""
-    return vae.to(best_device()).eval() if isinstance(vae, nn.Module) else vae

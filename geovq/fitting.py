@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from geovq.batches import as_pixels, best_device, in_batches
-from geovq.codec import Codec, ready
 from geovq.data import held_out
 from geovq.errors import InputError
 from geovq.evaluation.distortion import bce
@@ -21,12 +20,15 @@ from geovq.models.prior import Prior
 from geovq.models.vae import VAE
 from geovq.quantizer import GeodesicQuantizer
 from geovq.settings import Settings
-from geovq.tokenizer import Autoencoder, PostHocTokenizer, code_vectors
+from geovq.tokenizer import Autoencoder, PostHocTokenizer, code_vectors, ready
 from geovq.training.prior import train_prior
 from geovq.training.refinement import Split, refined
 from geovq.training.vae import train_vae
 
 __all__ = ["fit_images", "fit_latents"]
+
+# What a `Codec` is made of.
+Parts = tuple[GeodesicQuantizer, PostHocTokenizer | None, Prior | None, dict[str, Any]]
 
 
 def fit_images(
@@ -34,7 +36,7 @@ def fit_images(
     vae: Autoencoder | None,
     chosen: Settings,
     checkpoints: Path | None = None,
-) -> Codec:
+) -> Parts:
     """Train a VAE if there is none, quantise its latents, refine the codes, train the prior.
 
     Parameters
@@ -74,7 +76,7 @@ def fit_images(
         figures["total"] = figures["bce"] + figures["code_length"]
     own = "geovq" if isinstance(vae, VAE) else "own"
     info = _about(quantizer, tokens, figures, chosen, vae=own, image_size=images.shape[1:])
-    return Codec(quantizer, tokenizer, prior, info)
+    return quantizer, tokenizer, prior, info
 
 
 def fit_latents(
@@ -82,7 +84,7 @@ def fit_latents(
     log_variances: np.ndarray | None,
     chosen: Settings,
     checkpoints: Path | None = None,
-) -> Codec:
+) -> Parts:
     """Quantise latents and train the prior of their tokens.
 
     Parameters
@@ -105,7 +107,7 @@ def fit_latents(
     figures = {"squared_error": float((errors**2).sum(1).mean())}
     vectors = torch.from_numpy(np.concatenate(quantizer.codebooks())).float()
     prior = _prior(tokens, quantizer, vectors, chosen, figures, checkpoints)
-    return Codec(quantizer, None, prior, _about(quantizer, tokens, figures, chosen))
+    return quantizer, None, prior, _about(quantizer, tokens, figures, chosen)
 
 
 def _check(vae: Autoencoder, images: Tensor) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from geovq.batches import best_device, in_batches
 from geovq.errors import InputError
@@ -17,7 +17,14 @@ from geovq.models.likelihood import Bernoulli, Likelihood
 from geovq.models.vae import VAE
 from geovq.quantizer import GeodesicQuantizer
 
-__all__ = ["Autoencoder", "PostHocTokenizer", "Tokenizer", "check_codebook", "code_vectors"]
+__all__ = [
+    "Autoencoder",
+    "PostHocTokenizer",
+    "Tokenizer",
+    "check_codebook",
+    "code_vectors",
+    "ready",
+]
 
 
 class Tokenizer(Protocol):
@@ -66,6 +73,11 @@ class Autoencoder(Protocol):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (N, D) → logits (N, H, W)."""
+
+
+def ready(vae: Autoencoder) -> Autoencoder:
+    """Put a VAE where it is used; a module's dropout and the like are switched off."""
+    return vae.to(best_device()).eval() if isinstance(vae, nn.Module) else vae
 
 
 class PostHocTokenizer:
