@@ -22,6 +22,16 @@ def __getattr__(name: str) -> object:
     """Import on first use, so that reading parameters does not pay for scikit-learn."""
     from importlib import import_module
 
+    from geovq.errors import not_installed
+
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(not_installed(error), name=error.name) from error
+
+
+def __dir__() -> list[str]:
+    """Names that completion shows."""
+    return sorted([*__all__, "__version__"])

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import NoReturn
 
-from geovq.errors import InputError
+from geovq.errors import InputError, not_installed
 
 __all__ = ["INTERRUPTED", "TERMINATED", "ended_while_importing", "fail", "in_one_line"]
 
@@ -52,6 +52,8 @@ def in_one_line(bad_input: int) -> Iterator[None]:
             fail(str(error), 1)
         except MemoryError:
             fail("out of memory", 1)
+        except ModuleNotFoundError as error:
+            fail(not_installed(error), 1)
         except RuntimeError as error:  # which torch and the threads of the system raise for it
             if "allocate" in str(error):
                 fail("out of memory", 1)
@@ -68,6 +70,8 @@ def ended_while_importing(
         sys.stderr.write("error: interrupted\n")
     elif issubclass(kind, MemoryError):
         sys.stderr.write("error: out of memory\n")
+    elif isinstance(error, ModuleNotFoundError):
+        sys.stderr.write(f"error: {not_installed(error)}\n")
     else:
         sys.__excepthook__(kind, error, trace)
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["InputError", "TrainingError", "TrainingWarning", "WeightsFileError", "WriteError"]
+__all__ = [
+    "InputError",
+    "TrainingError",
+    "TrainingWarning",
+    "WeightsFileError",
+    "WriteError",
+    "not_installed",
+]
 
 
 class InputError(ValueError):
@@ -29,3 +36,10 @@ class WriteError(OSError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: not written: {reason}")
         self.reason = reason
+
+
+def not_installed(error: ModuleNotFoundError) -> str:
+    """What to do about a package that only an extra installs; the message as it is for others."""
+    if error.name is None or error.name.partition(".")[0] == "geovq":
+        return str(error)
+    return f"{error.name} is not installed; all but the core needs: pip install 'geovq[images]'"

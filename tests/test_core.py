@@ -50,7 +50,12 @@ for clustering in ("geodesic", "euclidean"):
         again = GeodesicQuantizer.load("codebook.npz")
         assert (again.encode(points, np.zeros_like(points)) == tokens).all()
         assert (again.decode(tokens) == quantizer.decode(tokens)).all()
-print("alone")
+try:
+    from geovq import Codec
+except ImportError as error:
+    print(error)
+import runpy
+runpy.run_module("geovq", run_name="__main__")
 """
 
 
@@ -66,4 +71,8 @@ def test_the_core_needs_no_more_than_it_says(tmp_path):
         text=True,
         check=False,
     )
-    assert done.stdout == "alone\n", done.stderr
+    assert done.returncode == 1
+    (line,) = done.stdout.splitlines()  # all before it went well
+    wanted = "is not installed; all but the core needs: pip install 'geovq[images]'"
+    assert line.endswith(wanted), done.stderr
+    assert done.stderr == f"error: click {wanted}\n"
