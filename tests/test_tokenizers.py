@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from geovq.errors import InputError
+from geovq.layout import layout_of
 from geovq.models.code_decoder import CodeDecoder
 from geovq.models.layers import initial_weights
 from geovq.models.vae import VAE
@@ -118,6 +119,11 @@ def test_images_to_tokens_to_logits(tokenizer, place):
     assert torch.equal(tokenizer.encode(IMAGES[:7]), tokens[:7])
 
 
+def test_it_says_its_layout(tokenizer, place, layout):
+    _, network, vocabulary = PLACES[place]
+    assert tokenizer.layout == layout_of(layout, len(vocabulary), network["latent_dim"])
+
+
 def test_latents_are_the_sum_of_what_the_tokens_add(tokenizer, layout):
     """Of what is left out nothing is added, and on a grid the mean code."""
     tokens, count = tokenizer.encode(IMAGES), len(tokenizer.vocabulary)
@@ -131,9 +137,7 @@ def test_latents_are_the_sum_of_what_the_tokens_add(tokenizer, layout):
         torch.testing.assert_close(logits, decoded(tokenizer, torch.stack(parts).sum(0)))
 
 
-def test_no_tokens_and_too_many_are_refused(tokenizer, kind, request):
-    if kind == "post-hoc":
-        request.applymarker(pytest.mark.xfail(strict=True, reason="too many are passed over"))
+def test_no_tokens_and_too_many_are_refused(tokenizer):
     tokens, count = tokenizer.encode(IMAGES), len(tokenizer.vocabulary)
     for wrong in (tokens[:, :0], torch.cat([tokens, tokens[:, :1]], 1)):
         with pytest.raises(InputError, match=rf"tokens of shape .* \(N, 1\) to \(N, {count}\)"):
