@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from geovq.latent_metrics import METRICS, Decode, Latents
+from geovq.layout import Layout, Residual, balanced_chunks
 from geovq.levels import NearestCells
 from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import decoder, encoder
 from geovq.params import Budget, TrainVAE
-from geovq.quantizer import GeodesicQuantizer, balanced_chunks
+from geovq.quantizer import GeodesicQuantizer
 from geovq.training.loop import fit
 
 LLOYD_STEPS = 300
@@ -42,12 +43,16 @@ class Codes:
     scale_: np.ndarray
     vectors: list[np.ndarray]
     tokens: dict[str, np.ndarray]
-    layout = "residual"  # for `CodeDecoder`: every position has its own vectors of D dimensions
 
     @property
     def vocabulary(self) -> tuple[int, ...]:
         """Codes at each position, (T,)."""
         return tuple(len(vectors) for vectors in self.vectors)
+
+    @property
+    def layout_(self) -> Layout:
+        """For `CodeDecoder`: every position has its own vectors of D dimensions."""
+        return Residual(len(self.vectors), len(self.scale_))
 
     def codebooks(self) -> list[np.ndarray]:
         """As those of a `GeodesicQuantizer`."""
@@ -125,9 +130,8 @@ def random_codes(latents: Posteriors, codes: int, tokens: int, seed: int) -> Cod
     """Codes drawn from the prior N(0, I), for T chunks of D/T dimensions; nothing is fitted."""
     train, random = latents["train"], np.random.default_rng(seed)
     scale = METRICS["precision"].scale(train)
-    kl = 0.5 * (train.means**2 + train.variances - np.log(train.variances) - 1)
     vectors, found = [], dict[str, list[np.ndarray]]()
-    for chunk in balanced_chunks(kl.mean(0), tokens):
+    for chunk in balanced_chunks(train.kl.mean(0), tokens):
         codebook = np.zeros((codes, len(scale)))
         codebook[:, chunk] = random.standard_normal((codes, len(chunk)))
         vectors.append(codebook)

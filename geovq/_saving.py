@@ -35,8 +35,8 @@ class SavedQuantizer:
         parts = zip(quantizer.levels_, quantizer.chunks_, strict=True)
         for position, (level, chunk) in enumerate(parts):
             named[f"{position}/chunk"] = chunk
-            if quantizer.layout == "grid" and position:
-                continue  # the level is that of position 0
+            if position > quantizer.layout_.sharing(position).start:
+                continue  # the level is there
             for name, array in level.arrays().items():
                 named[f"{position}/{type(level).__name__}/{name}"] = array
         save_npz(path, "codebook", **named)
@@ -57,13 +57,18 @@ class SavedQuantizer:
                 f"{path}: metric = {quantizer.metric!r}; allowed: {', '.join(METRICS)}"
             )
         quantizer.scale_ = SavedArrays(path, named).numbers("scale", None)
+        try:
+            layout = quantizer.layout_
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
         quantizer.chunks_, quantizer.levels_ = [], []
         for position in range(quantizer.tokens):
             saved = SavedArrays(path, named, f"{position}/")
             width = len(saved.numbers("chunk", None))
             quantizer.chunks_.append(saved.rows("chunk", width, len(quantizer.scale_)))
-            if position and quantizer.layout == "grid":
-                quantizer.levels_.append(quantizer.levels_[0])
+            first = layout.sharing(position).start
+            if position > first:
+                quantizer.levels_.append(quantizer.levels_[first])
             else:
                 length = METRICS[quantizer.metric].length
                 quantizer.levels_.append(_level(path, named, position, width, length))

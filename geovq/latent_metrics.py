@@ -56,6 +56,16 @@ class Latents:
             raise InputError("log_variances = None; this metric or layout needs them, as (N, D)")
         return np.exp(self.log_variances)
 
+    def each(self, change: Callable[[np.ndarray], np.ndarray]) -> Latents:
+        """Both arrays changed alike."""
+        spread = self.log_variances
+        return Latents(change(self.means), None if spread is None else change(spread))
+
+    @property
+    def kl(self) -> np.ndarray:
+        """KL to the prior of each dimension, in nats, (N, D)."""
+        return 0.5 * (self.means**2 + self.variances - np.log(self.variances) - 1)
+
 
 def checked_latents(
     means: ArrayLike, log_variances: ArrayLike | None = None, width: int | None = None

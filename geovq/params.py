@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from geovq._explain import explain
 from geovq._yaml import YAMLTextError, from_yaml
 from geovq.errors import InputError
+from geovq.layout import LAYOUTS, LayoutName
 
 __all__ = [
     "Budget",
@@ -36,7 +37,6 @@ __all__ = [
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # as NumPy and scikit-learn take it
 Fraction = Annotated[float, Field(ge=0.001, lt=0.5)]
 FileName = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
-Layout = Literal["residual", "product", "grid"]
 # Of networks.
 Width = Annotated[int, Field(ge=1, le=100_000)]
 Layers = Annotated[int, Field(ge=1, le=100)]
@@ -126,13 +126,14 @@ class Codebooks(Section):
     codes: Codes = 64
     first_codes: Codes | None = None
     tokens: Tokens = 5
-    layout: Layout = "residual"
+    layout: LayoutName = "residual"
 
     @model_validator(mode="after")
-    def _first_codes_is_residual(self) -> Codebooks:
-        if self.layout != "residual" and self.first_codes is not None:
+    def _first_codes_have_a_level(self) -> Codebooks:
+        if self.first_codes is not None and not LAYOUTS[self.layout].first_level:
+            having = " and ".join(name for name, layout in LAYOUTS.items() if layout.first_level)
             raise ValueError(
-                f"first_codes = {self.first_codes}: only the residual layout has a first level; "
+                f"first_codes = {self.first_codes}: only the {having} layout has a first level; "
                 f"allowed with layout {self.layout}: null"
             )
         return self
@@ -174,10 +175,10 @@ class GeodesicQuantize(Codebooks):
 
     @model_validator(mode="after")
     def _cells_are_not_decoded_alone(self) -> GeodesicQuantize:
-        if self.layout == "grid" and self.metric == "pullback":
+        if self.metric == "pullback" and not LAYOUTS[self.layout].decodable:
             raise ValueError(
                 "metric = 'pullback': it decodes whole latents, not cells; allowed with layout "
-                "grid: euclidean, precision, fisher"
+                f"{self.layout}: euclidean, precision, fisher"
             )
         return self
 
@@ -304,12 +305,10 @@ def check_together(
     name: str, codebooks: Codebooks, vae: TrainVAE | None, prior: TrainAR | None
 ) -> None:
     """Raise `ValueError` where a section of codebooks does not suit the networks beside it."""
-    tokens, layout = codebooks.tokens, codebooks.layout
-    if vae is not None and layout != "residual" and vae.latent_dim % tokens:
-        raise ValueError(
-            f"{name}.tokens = {tokens}: the {layout} layout cuts train_vae.latent_dim = "
-            f"{vae.latent_dim} into that many equal chunks; allowed: its divisors"
-        )
+    tokens = codebooks.tokens
+    if vae is not None:
+        names = f"{name}.tokens", "train_vae.latent_dim"
+        LAYOUTS[codebooks.layout].check(tokens, vae.latent_dim, *names)
     if prior is not None and tokens > prior.context:
         raise ValueError(
             f"train_ar.context = {prior.context}: the prior reads a whole image; "

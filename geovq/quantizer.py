@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
@@ -22,43 +22,12 @@ from geovq._scales import largest
 from geovq.errors import InputError
 from geovq.graph import MOST_SMOOTHING
 from geovq.latent_metrics import METRICS, Decode, Latents, checked_latents
+from geovq.layout import LAYOUTS, Layout, layout_of
 from geovq.levels import GeodesicCells, Level, NearestCells, VoteCells, cell_means, k_means
 
-__all__ = ["GeodesicQuantizer", "balanced_chunks", "sample_cells"]
-
+__all__ = ["GeodesicQuantizer"]
 
 MOST_TOKENS = 65_536
-SAMPLE = 60_000  # cells that a shared codebook is fitted on
-
-
-def balanced_chunks(kl: np.ndarray, chunks: int) -> list[np.ndarray]:
-    """Cut D dimensions into equal chunks of nearly equal KL.
-
-    The largest KL goes, one after another, to the chunk with the least so far that has room.
-
-    Parameters
-    ----------
-    kl : ndarray of shape (D,)
-        KL to the prior of each dimension, in nats.
-    chunks : int
-        A divisor of D.
-
-    Returns
-    -------
-    list of ndarray of shape (D / chunks,), int64
-    """
-    members: list[list[int]] = [[] for _ in range(chunks)]
-    for dimension in np.argsort(-kl, kind="stable"):
-        free = [c for c in members if len(c) < len(kl) // chunks]
-        min(free, key=lambda c: kl[c].sum()).append(int(dimension))
-    return [np.sort(c) for c in members]
-
-
-def sample_cells(n: int, seed: int) -> np.ndarray:
-    """Rows of the cells that a shared codebook is fitted on: at most `SAMPLE` of n, in order."""
-    if n <= SAMPLE:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
 
 
 class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
@@ -80,7 +49,7 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
     first_codes : int, optional
         Codes of the first residual level.
     layout : {'residual', 'product', 'grid'}
-        For `grid`, latents are T blocks of D/T dimensions, cell by cell.
+        As in `geovq.layout`; for `grid`, latents are T blocks of D/T dimensions, cell by cell.
     metric : {'precision', 'euclidean', 'fisher', 'pullback'}
         See `geovq.latent_metrics`.
     neighbors : int
@@ -99,6 +68,8 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
     ----------
     chunks_ : list of ndarray
         Dimensions each level sees.
+    layout_ : Layout
+        The layout as an object.
     levels_ : list of Level
     scale_ : ndarray of shape (D,)
         What latents are multiplied by before anything else.
@@ -138,6 +109,12 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
         """Codes at each position, (T,)."""
         return (self.first_codes or self.codes, *[self.codes] * (self.tokens - 1))
 
+    @property
+    def layout_(self) -> Layout:
+        """How the codes of an image make up its latent."""
+        check_is_fitted(self, "scale_")
+        return layout_of(self.layout, self.tokens, len(self.scale_))
+
     def fit(
         self,
         means: ArrayLike,
@@ -171,24 +148,20 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             A position has fewer distinct codes than asked for, as the latents have no more.
         """
         latents = checked_latents(means, log_variances)
-        self._check_parameters(*latents.means.shape)
-        if self.layout == "grid":
-            return self._fit_cells(latents)
+        layout = self._checked_layout(*latents.means.shape)
+        latents = latents.each(lambda rows: layout.fitted_on(rows, self.random_state))
+        self._check_counts(len(latents.means))  # of which that may be a sample
         check_spread("means", latents.means)
         metric = METRICS[self.metric]
-        self.scale_ = metric.scale(latents)
-        self.chunks_ = [np.arange(latents.means.shape[1])] * self.tokens
-        if self.layout == "product":
-            kl = 0.5 * (latents.means**2 + latents.variances - np.log(latents.variances) - 1)
-            self.chunks_ = balanced_chunks(kl.mean(0), self.tokens)
-        points, weights = self._scaled(latents)
+        scale, chunks = metric.scale(latents), layout.chunks(lambda: latents.kl.mean(0))
+        points, weights = self._scaled(latents, scale)
         unit = largest(points) or 1.0
-        self.levels_: list[Level] = []
-        for position, (codes, chunk) in enumerate(zip(self.vocabulary, self.chunks_, strict=True)):
+        levels: list[Level] = []
+        for position, (codes, chunk) in enumerate(zip(self.vocabulary, chunks, strict=False)):
             part, weight = points[:, chunk], None if weights is None else weights[:, chunk]
             level: Level
             edge_points = None
-            if self._is_partition(position):
+            if layout.clustered(position):
                 edge_points = metric.edge_points(latents, chunk, decode)
                 level = self._partition(codes, part, weight, edge_points)
             else:
@@ -196,9 +169,8 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             tokens = level.encode(part, weight, edge_points)
             # Cell means under the very rule that unseen latents will meet.
             level.vectors = cell_means(part, tokens, level.vectors, weight)
-            if self.layout == "residual":
-                points = points - level.vectors[tokens]
-            self.levels_.append(level)
+            points = layout.rest(points, level.vectors[tokens])
+            levels.append(level)
             distinct = len(np.unique(np.round(level.vectors / unit, 12), axis=0))
             if distinct < codes:
                 warnings.warn(
@@ -207,19 +179,11 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
                     ConvergenceWarning,
                     stacklevel=2,
                 )
-        return self
-
-    def _fit_cells(self, latents: Latents) -> GeodesicQuantizer:
-        """One level for all T blocks of dimensions, fitted on a sample of them."""
-        n = len(latents.means) * self.tokens
-        rows = sample_cells(n, self.random_state)
-        means, log_variances = latents.means.reshape(n, -1)[rows], latents.log_variances
-        if log_variances is not None:
-            log_variances = log_variances.reshape(n, -1)[rows]
-        alone = clone(self).set_params(tokens=1, layout="residual").fit(means, log_variances)
-        self.scale_ = np.tile(alone.scale_, self.tokens)
-        self.chunks_ = np.split(np.arange(len(self.scale_)), self.tokens)
-        self.levels_ = alone.levels_ * self.tokens
+        # What holds of one block holds of every one.
+        offsets = len(scale) * np.arange(layout.blocks)
+        self.scale_ = np.tile(scale, layout.blocks)
+        self.chunks_ = [offset + chunk for offset in offsets for chunk in chunks]
+        self.levels_ = levels * layout.blocks
         return self
 
     def encode(
@@ -230,8 +194,8 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
     ) -> np.ndarray:
         """Latents → tokens (N, T), int64; arguments as in `fit`."""
         check_is_fitted(self)
-        latents = checked_latents(means, log_variances, len(self.scale_))
-        points, weights = self._scaled(latents)
+        latents, layout = checked_latents(means, log_variances, len(self.scale_)), self.layout_
+        points, weights = self._scaled(latents, self.scale_)
         tokens = np.empty((len(points), self.tokens), dtype=np.int64)
         for position, (level, chunk) in enumerate(zip(self.levels_, self.chunks_, strict=True)):
             edge_points = None
@@ -239,8 +203,7 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
                 edge_points = METRICS[self.metric].edge_points(latents, chunk, decode)
             weight = None if weights is None else weights[:, chunk]
             tokens[:, position] = level.encode(points[:, chunk], weight, edge_points)
-            if self.layout == "residual":
-                points = points - level.vectors[tokens[:, position]]
+            points = layout.rest(points, level.vectors[tokens[:, position]])
         return tokens
 
     def decode(self, tokens: ArrayLike) -> np.ndarray:
@@ -264,9 +227,6 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             vectors[:, chunk] = level.vectors / self.scale_[chunk]
             found.append(vectors)
         return found
-
-    def _is_partition(self, position: int) -> bool:
-        return position == 0 or self.layout == "product"
 
     def _partition(
         self,
@@ -303,16 +263,17 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             )
         return VoteCells(vectors, points, kmeans.labels_, self.neighbors)
 
-    def _scaled(self, latents: Latents) -> tuple[np.ndarray, np.ndarray | None]:
+    def _scaled(self, latents: Latents, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Points to quantise, and what a weighted metric weighs them with; both (N, D)."""
-        points = latents.means * self.scale_
+        points = latents.means * scale
         if not METRICS[self.metric].weighted:
             return points, None
-        return points, 1 / (latents.variances * self.scale_**2)
+        return points, 1 / (latents.variances * scale**2)
 
-    def _check_parameters(self, n: int, dimensions: int) -> None:
+    def _checked_layout(self, n: int, dimensions: int) -> Layout:
+        """The layout, if all parameters are allowed and suit N latents of D dimensions."""
         allowed = {
-            "layout": ("residual", "product", "grid"),
+            "layout": tuple(LAYOUTS),
             "metric": tuple(METRICS),
             "assignment": ("vote", "geodesic"),
             "clustering": ("geodesic", "euclidean"),
@@ -330,13 +291,16 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
         check_flag("whiten", self.whiten)
         if self.tokens < 1:
             raise InputError(f"tokens = {self.tokens}; allowed: at least 1")
-        if self.layout != "residual" and dimensions % self.tokens:
-            raise InputError(
-                f"tokens = {self.tokens}: the {self.layout} layout cuts latent_dim = {dimensions} "
-                "into that many equal chunks; allowed: its divisors"
-            )
-        if self.layout == "grid" and self.metric == "pullback":
-            raise InputError("metric = 'pullback'; allowed with layout grid: the others")
+        layout = layout_of(self.layout, self.tokens, dimensions)
+        if not layout.decodable and self.metric == "pullback":
+            raise InputError(f"metric = 'pullback'; allowed with layout {self.layout}: the others")
+        self._check_counts(n)
+        if self.smoothing and self.metric in ("fisher", "pullback"):
+            raise InputError(f"smoothing = {self.smoothing}; allowed with metric {self.metric}: 0")
+        return layout
+
+    def _check_counts(self, n: int) -> None:
+        """Refuse more codes or neighbours than there are latents."""
         for name in ("codes", "first_codes"):
             value = getattr(self, name)
             if value is not None and not 2 <= value <= n:
@@ -345,5 +309,3 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             raise InputError(
                 f"neighbors = {self.neighbors}; allowed: 1 to {n - 1}, fewer than the {n} latents"
             )
-        if self.smoothing and self.metric in ("fisher", "pullback"):
-            raise InputError(f"smoothing = {self.smoothing}; allowed with metric {self.metric}: 0")

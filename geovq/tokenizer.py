@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from geovq.batches import best_device, in_batches
 from geovq.errors import InputError
 from geovq.fingerprint import fingerprint
+from geovq.layout import Layout
 from geovq.models.code_decoder import CodeDecoder
 from geovq.models.likelihood import Bernoulli, Likelihood
 from geovq.models.vae import VAE
@@ -41,14 +42,18 @@ class Tokenizer(Protocol):
     def likelihood(self) -> Likelihood:
         """What its logits say of an image."""
 
+    @property
+    def layout(self) -> Layout:
+        """How the codes of an image make up its latent."""
+
     def encode(self, images: Tensor) -> Tensor:
         """Pixels (N, H, W) in [0, 1] → tokens (N, T), int64."""
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (N, t) of the first t ≤ T positions → logits (N, H, W).
 
-        Positions that are left out add nothing to the latent; with a grid, their cells hold the
-        mean of the codes.
+        The latent is the sum of what the tokens add; positions that are left out add nothing, but
+        on a grid the mean of their codes.
         """
 
     def vectors(self, position: int) -> Tensor:
@@ -57,7 +62,7 @@ class Tokenizer(Protocol):
     def prototypes(self, position: int = 0) -> Tensor:
         """Logits (K, H, W) of a position's codes.
 
-        Each alone, all other positions left out; with a grid, each in every cell.
+        Each alone, without all other positions; on a grid, each in every cell.
         """
 
 
@@ -143,6 +148,11 @@ class PostHocTokenizer:
         found = getattr(self.code_decoder or self.vae, "likelihood", None)
         return found if isinstance(found, Likelihood) else Bernoulli()
 
+    @property
+    def layout(self) -> Layout:
+        """The quantiser's."""
+        return self.quantizer.layout_
+
     def encode(self, images: Tensor, title: str = "") -> Tensor:
         """Pixels (N, H, W) in [0, 1] → tokens (N, T), int64, however many images there are.
 
@@ -166,10 +176,9 @@ class PostHocTokenizer:
         """Tokens (N, t) → logits (N, H, W), as in `Tokenizer`."""
         if self.code_decoder is not None:
             return self.code_decoder.decode(tokens)
-        given, left_out = self._codebooks[: tokens.shape[1]], self._codebooks[tokens.shape[1] :]
-        parts = [vectors[tokens[:, t]] for t, vectors in enumerate(given)]
-        if self.quantizer.layout == "grid":
-            parts += [vectors.mean(0).expand_as(parts[0]) for vectors in left_out]
+        books, given = self._codebooks, self.layout.given(tokens)
+        parts = [vectors[tokens[:, t]] for t, vectors in enumerate(books[:given])]
+        parts += [mean.expand_as(parts[0]) for mean in self.layout.left_out(books[given:])]
         return self.vae.decode(torch.stack(parts).sum(0))
 
     def vectors(self, position: int) -> Tensor:
@@ -183,9 +192,8 @@ class PostHocTokenizer:
         """Logits (K, H, W) of a position's codes, as in `Tokenizer`."""
         if self.code_decoder is not None:
             return self.code_decoder.prototypes(position)
-        if self.quantizer.layout == "grid":  # one codebook, shown in all cells
-            return self.vae.decode(torch.stack(self._codebooks).sum(0))
-        return self.vae.decode(self._codebooks[position])
+        alike = self._codebooks[self.layout.sharing(position)]
+        return self.vae.decode(torch.stack(alike).sum(0))
 
     @cached_property
     def _codebooks(self) -> list[Tensor]:

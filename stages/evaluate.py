@@ -1,8 +1,5 @@
 """Everything → the results table and the pictures."""
 
-from collections.abc import Mapping
-from math import isqrt
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -81,25 +78,17 @@ def main(params: Params) -> None:
     }
     for picture, images_of in rows.items():
         save_figure(PICTURES / f"{picture}.png", figures.image_rows(images_of, SHOWN))
-    layouts = {
-        name: (params.train_vqvae if name == "vqvae" else params.geodesic_quantize).layout
-        for name in TOKENIZERS
-    }
-    draw_codes(tokenizers, shown, layouts)
-    draw_map(shown, layouts, labels, params.seed)
+    draw_codes(tokenizers, shown)
+    draw_map(tokenizers, shown, labels, params.seed)
     draw_curves()
     save_json(METRICS / "evaluate.json", scores)
 
 
-def draw_codes(
-    tokenizers: dict[str, Tokenizer], codes: dict[str, Tensor], layouts: Mapping[str, str]
-) -> None:
+def draw_codes(tokenizers: dict[str, Tokenizer], codes: dict[str, Tensor]) -> None:
     usage, prototypes = {}, {}
     for name, tokenizer in tokenizers.items():
-        # The cells of a grid share their codebook, and a corner alone is mostly background.
-        grid = layouts[name] == "grid"
-        counted = codes[name].flatten() if grid else codes[name][:, 0]
-        title = f"{NAMES[name]}, {'all cells' if grid else 'first token'}"
+        which, counted = tokenizer.layout.counted(codes[name])
+        title = f"{NAMES[name]}, {which}"
         usage[title] = np.bincount(counted, minlength=tokenizer.vocabulary[0])
         prototypes[title] = tokenizer.prototypes().detach().sigmoid().cpu().numpy()
     save_figure(PICTURES / "codebooks.png", figures.codebooks(prototypes, usage))
@@ -107,14 +96,16 @@ def draw_codes(
 
 
 def draw_map(
-    codes: dict[str, Tensor], layouts: Mapping[str, str], labels: np.ndarray | None, seed: int
+    tokenizers: dict[str, Tokenizer],
+    codes: dict[str, Tensor],
+    labels: np.ndarray | None,
+    seed: int,
 ) -> None:
     means = load_npz(LATENTS, "test_means", kind="latents")["test_means"][:MAPPED]
     colorings = {} if labels is None else {"class": labels[:MAPPED]}
-    for name, tokens in codes.items():
-        middle = (tokens.shape[1] + isqrt(tokens.shape[1])) // 2
-        t, token = (middle, "middle cell") if layouts[name] == "grid" else (0, "first token")
-        colorings[f"{NAMES[name]}, {token}"] = tokens[:MAPPED, t].numpy()
+    for name, tokenizer in tokenizers.items():
+        which, position = tokenizer.layout.mapped
+        colorings[f"{NAMES[name]}, {which}"] = codes[name][:MAPPED, position].numpy()
     places = figures.embed(means, seed)
     save_figure(PICTURES / "latent_map.png", figures.latent_map(places, colorings))
 

@@ -6,8 +6,8 @@ from sklearn.cluster import KMeans
 from geovq import GeodesicKMeans, GeodesicQuantizer
 from geovq.errors import InputError
 from geovq.latent_metrics import METRICS, Latents
+from geovq.layout import balanced_chunks, sample_cells
 from geovq.levels import NearestCells, VoteCells, cell_means, k_means, majority
-from geovq.quantizer import balanced_chunks, sample_cells
 
 
 def decode(latents):
@@ -221,7 +221,7 @@ def test_cells_of_a_grid_share_one_codebook(latents, metric, tmp_path):
 
 
 def test_a_shared_codebook_is_fitted_on_a_sample(latents, monkeypatch):
-    monkeypatch.setattr("geovq.quantizer.SAMPLE", 100)
+    monkeypatch.setattr("geovq.layout.SAMPLE", 100)
     both = [np.hstack([x, x]) for x in latents]
     quantizer = GeodesicQuantizer(8, 2, layout="grid").fit(*both)
     assert quantizer.levels_[0].points.shape == (100, 6)
@@ -232,7 +232,7 @@ def test_a_shared_codebook_is_fitted_on_a_sample(latents, monkeypatch):
 def test_of_sampled_cells_means_and_variances_are_those_of_the_same_rows(
     latents, metric, monkeypatch
 ):
-    monkeypatch.setattr("geovq.quantizer.SAMPLE", 100)
+    monkeypatch.setattr("geovq.layout.SAMPLE", 100)
     both = [np.hstack([x, x[::-1] - 0.1]) for x in latents]
     rows = sample_cells(600, 3)
     given = {"metric": metric, "random_state": 3}
@@ -241,28 +241,9 @@ def test_of_sampled_cells_means_and_variances_are_those_of_the_same_rows(
     assert (quantizer.levels_[0].vectors == alone.levels_[0].vectors).all()
 
 
-def test_a_sample_has_no_cell_twice(monkeypatch):
-    monkeypatch.setattr("geovq.quantizer.SAMPLE", 100)
-    rows = sample_cells(150, seed=1)
-    assert len(rows) == 100
-    assert (np.diff(rows) > 0).all()
-    assert (rows == sample_cells(150, seed=1)).all()
-    assert (rows != sample_cells(150, seed=2)).any()
-    assert (sample_cells(100, seed=1) == np.arange(100)).all()
-
-
 def test_empty_cells_keep_their_code():
     found = cell_means(np.ones((3, 2)), np.array([0, 0, 2]), np.full((4, 2), 7.0))
     assert found.tolist() == [[1, 1], [7, 7], [1, 1], [7, 7]]
-
-
-def test_chunks_are_balanced_by_kl():
-    kl = np.array([9, 1, 5, 4, 3, 2.0])
-    chunks = balanced_chunks(kl, 2)
-    assert sorted(np.concatenate(chunks)) == list(range(6))
-    assert [len(c) for c in chunks] == [3, 3]
-    assert abs(kl[chunks[0]].sum() - kl[chunks[1]].sum()) <= 2
-    assert abs(kl[:3].sum() - kl[3:].sum()) == 6
 
 
 def test_a_product_has_chunks_of_equal_kl_and_a_partition_of_each(latents):

@@ -7,11 +7,11 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geovq.errors import InputError
 from geovq.fingerprint import fingerprint, fingerprint_of
+from geovq.layout import refined_layout
+from geovq.models.code_tables import CodeTables
 from geovq.models.layers import check_size, initial_weights
 from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import decoder
@@ -23,11 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["CodeDecoder"]
 
 
-class CodeDecoder(nn.Module):
+class CodeDecoder(CodeTables):
     """An image is decoded from the sum of its tokens' vectors.
-
-    With `grid` the vectors of all positions are one codebook (K, D/T), and each token's fills its
-    own part of the latent.
 
     Parameters
     ----------
@@ -45,6 +42,8 @@ class CodeDecoder(nn.Module):
     rate_weight : float
         What a nat of code length is worth there, in nats of bce.
     grid : bool
+        Whether the vectors of all positions are one codebook (K, D/T), as in the layout of that
+        name; otherwise each position has its own, (K, D).
     again : bool
         Whether images are decoded by a decoder that was tuned again, to the tokens of the search:
         `again`, while the search still sees `decoder`.
@@ -93,14 +92,14 @@ class CodeDecoder(nn.Module):
             "made_from": list(made_from),
         }
         self.candidates, self.rate_weight = candidates, rate_weight
-        self.vocabulary, self.grid = tuple(vocabulary), grid
-        width = latent_dim // len(vocabulary) if grid else latent_dim
-        tables = vocabulary[:1] if grid else vocabulary
-        check_size("code vectors", sum(tables), width)
+        self.vocabulary = tuple(vocabulary)
+        self.layout = refined_layout(grid)(len(vocabulary), latent_dim)
+        tables = [vocabulary[places.start] for places in self.layout.tables]
+        check_size("code vectors", sum(tables), self.layout.width)
         check_size("code lengths", sweeps, len(vocabulary), max(vocabulary))
         self.register_buffer("scale", torch.ones(latent_dim))
         self.register_buffer("lengths", torch.zeros(sweeps, len(vocabulary), max(vocabulary)))
-        self.codebooks = nn.ParameterList(torch.zeros(k, width) for k in tables)
+        self.codebooks = nn.ParameterList(torch.zeros(k, self.layout.width) for k in tables)
         self.decoder = decoder(architecture, image_shape, hidden, latent_dim)
         self.again = decoder(architecture, image_shape, hidden, latent_dim) if again else None
         self.likelihood = likelihood_of(likelihood, image_shape)
@@ -111,21 +110,22 @@ class CodeDecoder(nn.Module):
 
         `search` are `candidates`, `sweeps` and `rate_weight`.
         """
-        grid = quantizer.layout == "grid"
         origins = cls.origins(vae, quantizer)
         with initial_weights():  # which are replaced
             made = cls(
                 **vae.config,
                 vocabulary=quantizer.vocabulary,
-                grid=grid,
+                grid=quantizer.layout_.shared,
                 made_from=origins,
                 **search,
             )
         made.decoder.load_state_dict(vae.decoder.state_dict())
         made.likelihood.load_state_dict(vae.likelihood.state_dict())
         made.scale.copy_(torch.from_numpy(quantizer.scale_))
-        for own, vectors in zip(made.codebooks, quantizer.codebooks(), strict=not grid):
-            own.data.copy_(torch.from_numpy(vectors[:, : own.shape[1]]))
+        books = quantizer.codebooks()
+        for own, places in zip(made.codebooks, made.layout.tables, strict=True):
+            vectors = books[places.start][:, : made.layout.width]
+            own.data.copy_(torch.from_numpy(vectors))
         return made
 
     @staticmethod
@@ -138,28 +138,6 @@ class CodeDecoder(nn.Module):
         self.config["again"] = True
         self.again = deepcopy(self.decoder)
         return self.again
-
-    def vectors(self, position: int) -> Tensor:
-        """What each code of a position adds to the latent, (K, D)."""
-        if not self.grid:
-            return self.codebooks[position]
-        width = self.codebooks[0].shape[1]
-        after = len(self.vocabulary) - 1 - position
-        return F.pad(self.codebooks[0], (position * width, after * width))
-
-    def latents(self, tokens: Tensor) -> Tensor:
-        """Tokens (N, t) → (N, D), as `geovq.tokenizer.Tokenizer.decode` has it."""
-        positions = len(self.vocabulary)
-        absent = positions - tokens.shape[1]
-        if not 0 <= absent < positions:
-            raise InputError(
-                f"tokens of shape {tuple(tokens.shape)}; allowed: (N, 1) to (N, {positions})"
-            )
-        if self.grid:
-            cells = self.codebooks[0][tokens].flatten(1)
-            return torch.cat([cells, self.codebooks[0].mean(0).repeat(len(cells), absent)], 1)
-        used = self.codebooks[: tokens.shape[1]]
-        return torch.stack([vectors[tokens[:, t]] for t, vectors in enumerate(used)]).sum(0)
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (N, t) → logits (N, H, W), as in `geovq.tokenizer.Tokenizer`."""
@@ -185,7 +163,7 @@ class CodeDecoder(nn.Module):
         https://doi.org/10.1109/29.17498), measured where it matters, in pixels. Only `candidates`
         codes are decoded: those with the least ½ · squared distance between latent and posterior
         mean, in σ of the posterior where the quantiser's metric knows it, + weighted length.
-        Without `grid` the first token, which carries the partition, stays.
+        A token that carries the partition stays: the first, but on a grid.
 
         Parameters
         ----------
@@ -205,7 +183,7 @@ class CodeDecoder(nn.Module):
         if others_tried < 1:
             return tokens
         kept = self.likelihood(self.decoder(self.latents(tokens)), images)
-        for t in range(0 if self.grid else 1, len(self.vocabulary)):
+        for t in self.layout.searched:
             vectors, present = self.vectors(t), tokens[:, t : t + 1]
             others = self.latents(tokens) - vectors[present[:, 0]]
             costs = self.rate_weight * self.lengths[number, t, : len(vectors)]
@@ -223,9 +201,7 @@ class CodeDecoder(nn.Module):
 
     def prototypes(self, position: int = 0) -> Tensor:
         """Logits (K, H, W) of a position's codes, as in `geovq.tokenizer.Tokenizer`."""
-        if self.grid:
-            return self._final(self.codebooks[0].repeat(1, len(self.vocabulary)))
-        return self._final(self.codebooks[position])
+        return self._final(self.alone(position))
 
     def forward(self, tokens: Tensor, images: Tensor) -> Tensor:
         """−log p(x | code) of each image, (N,), in nats."""

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geovq.errors import InputError
+from geovq.layout import layout_of
+from geovq.models.code_tables import CodeTables
 from geovq.models.layers import check_images, check_size
 from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import decoder, encoder
@@ -18,12 +19,12 @@ from geovq.models.networks import decoder, encoder
 __all__ = ["VQVAE"]
 
 
-class VQVAE(nn.Module):
+class VQVAE(CodeTables):
     """The VAE's encoder and decoder with T codebooks between them.
 
     Loss of an image, in nats plus squared distances summed over dimensions (not averaged):
-    −log p(x | z_q) + Σ_t ‖sg[r_t] − e_t‖² + β Σ_t ‖r_t − sg[e_t]‖², where r_t is what level t
-    quantises (the residual of the levels before it, or the t-th chunk of dimensions) and e_t its
+    −log p(x | z_q) + Σ_t ‖sg[r_t] − e_t‖² + β Σ_t ‖r_t − sg[e_t]‖², where r_t is what position t
+    quantises (the residual of those before it, or the t-th chunk of dimensions) and e_t its
     nearest code. With `codebook_update='ema'` the middle term is replaced by moving averages of
     the cells' means (appendix A.1 of the paper).
 
@@ -36,8 +37,8 @@ class VQVAE(nn.Module):
     vocabulary : sequence of int of length T
         Codes at each position.
     layout : {'residual', 'product', 'grid'}
-        T levels over all D dimensions; T chunks of D/T dimensions, each with its own codebook; or
-        T chunks with one codebook, which for architecture `conv` are the cells of its grid.
+        As in `geovq.layout`, with chunks one after another; for architecture `conv` those of a
+        grid are the cells of the network's.
     commitment : float
         β.
     codebook_update : {'gradient', 'ema'}
@@ -77,18 +78,18 @@ class VQVAE(nn.Module):
         }
         self.image_shape = tuple(image_shape)
         self.vocabulary = tuple(vocabulary)
-        self.residual, self.grid = layout == "residual", layout == "grid"
+        self.layout = layout_of(layout, len(self.vocabulary), latent_dim)
         self.commitment = commitment
         self.ema = codebook_update == "ema"
         self.decay = decay
         self.encoder = encoder(architecture, image_shape, hidden, latent_dim, parts=1)
         self.decoder = decoder(architecture, image_shape, hidden, latent_dim)
         self.likelihood = likelihood_of(likelihood, image_shape)
-        width = latent_dim if self.residual else latent_dim // len(self.vocabulary)
-        tables = self.vocabulary[:1] if self.grid else self.vocabulary
-        check_size("code vectors", sum(tables), width)
+        tables = [self.vocabulary[places.start] for places in self.layout.tables]
+        check_size("code vectors", sum(tables), self.layout.width)
         self.codebooks = nn.ParameterList(
-            nn.Parameter(torch.randn(codes, width), requires_grad=not self.ema) for codes in tables
+            nn.Parameter(torch.randn(codes, self.layout.width), requires_grad=not self.ema)
+            for codes in tables
         )
         # Moving counts of each code, and whether the codebooks have been placed.
         self.counts = nn.ParameterList(
@@ -97,7 +98,7 @@ class VQVAE(nn.Module):
         self.quantizing = True
 
     def quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Nearest codes, level by level.
+        """Nearest codes, codebook by codebook.
 
         Parameters
         ----------
@@ -108,49 +109,42 @@ class VQVAE(nn.Module):
         tokens : Tensor of shape (N, T), int64
         quantized : Tensor of shape (N, D)
         codebook_loss, commitment_loss : Tensor of shape (N,)
-            Squared distances, summed over levels and dimensions.
+            Squared distances, summed over positions and dimensions.
         """
-        if self.grid:
-            cells = self._cells(latents)
-            rows = len(latents), len(self.vocabulary)
-            token, vectors, codebook_loss, commitment_loss = self._quantize_level(0, cells)
-            quantized = vectors.view(latents.shape)
-            codebook_loss, commitment_loss = codebook_loss.view(rows), commitment_loss.view(rows)
-            return token.view(rows), quantized, codebook_loss.sum(1), commitment_loss.sum(1)
-        tokens, found = [], []
+        tokens, quantized = [], torch.zeros_like(latents)
         codebook_total = commitment_total = latents.new_zeros(len(latents))
-        residual = latents
-        chunks = latents.chunk(len(self.vocabulary), dim=1)
-        for level in range(len(self.codebooks)):
-            target = residual if self.residual else chunks[level]
-            token, vectors, codebook_loss, commitment_loss = self._quantize_level(level, target)
-            codebook_total = codebook_total + codebook_loss
-            commitment_total = commitment_total + commitment_loss
-            residual = residual - vectors.detach() if self.residual else residual
-            tokens.append(token)
-            found.append(vectors)
-        quantized = sum(found, torch.zeros(())) if self.residual else torch.cat(found, 1)
-        return torch.stack(tokens, 1), quantized, codebook_total, commitment_total
+        rest = latents
+        for table, places in enumerate(self.layout.tables):
+            rows = len(latents), places.stop - places.start
+            target = self._seen(rest, places)
+            token, vectors, codebook_loss, commitment_loss = self._quantize_table(table, target)
+            codebook_total = codebook_total + codebook_loss.view(rows).sum(1)
+            commitment_total = commitment_total + commitment_loss.view(rows).sum(1)
+            vectors = vectors.unflatten(0, rows).flatten(1)
+            rest = self.layout.rest(rest, vectors.detach())
+            tokens.append(token.view(rows))
+            quantized = quantized + self._wide(vectors, places)
+        return torch.cat(tokens, 1), quantized, codebook_total, commitment_total
 
-    def _cells(self, latents: Tensor) -> Tensor:
-        """(N, D) → (N · T, D / T)."""
-        return latents.unflatten(1, (len(self.vocabulary), -1)).flatten(0, 1)
+    def _seen(self, rest: Tensor, places: slice) -> Tensor:
+        """What positions that share a codebook see of (N, D): (N · positions, F)."""
+        return rest[:, self.layout.part(places)].reshape(-1, self.layout.width)
 
-    def _quantize_level(self, level: int, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _quantize_table(self, table: int, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Tokens (N,), their codes (N, F), and the two losses (N,) of targets (N, F)."""
-        codebook = self.codebooks[level]
+        codebook = self.codebooks[table]
         with torch.no_grad():
             token = torch.cdist(target, codebook).argmin(1)
             if self.ema and self.training:
-                self._move(level, target, token)
+                self._move(table, target, token)
         vectors = codebook[token]
         codebook_loss = (target.detach() - vectors).square().sum(1)
         commitment_loss = (target - vectors.detach()).square().sum(1)
         return token, vectors, codebook_loss, commitment_loss
 
-    def _move(self, level: int, target: Tensor, token: Tensor) -> None:
+    def _move(self, table: int, target: Tensor, token: Tensor) -> None:
         """One step of the codes towards the means of their cells."""
-        codebook, counts = self.codebooks[level], self.counts[level]
+        codebook, counts = self.codebooks[table], self.counts[table]
         members = F.one_hot(token, len(codebook)).to(target.dtype)
         sums = codebook * counts[:, None]
         counts.lerp_(members.sum(0), 1 - self.decay)
@@ -160,7 +154,7 @@ class VQVAE(nn.Module):
 
     @torch.no_grad()
     def place_codes(self, images: Tensor, seed: int = 0, most: int = 20_000) -> None:
-        """Put each level's codes at the k-means centres of what it will quantise.
+        """Put each codebook's codes at the k-means centres of what they will quantise.
 
         Parameters
         ----------
@@ -172,14 +166,9 @@ class VQVAE(nn.Module):
         from sklearn.cluster import KMeans
 
         latents = self.encoder(images[:most].to(self.codebooks[0].device))
-        residual = latents
-        for level, codebook in enumerate(self.codebooks):
-            if self.grid:
-                target = self._cells(latents)[:most]
-            elif self.residual:
-                target = residual
-            else:
-                target = latents.chunk(len(self.vocabulary), 1)[level]
+        rest = latents
+        for table, places in enumerate(self.layout.tables):
+            codebook, target = self.codebooks[table], self._seen(rest, places)[:most]
             points = target.cpu().numpy()
             distinct = len(np.unique(points, axis=0))
             kmeans = KMeans(min(len(codebook), distinct), n_init=1, random_state=seed).fit(points)
@@ -191,9 +180,8 @@ class VQVAE(nn.Module):
                 centers = np.concatenate([centers, spare])
             codebook.copy_(torch.from_numpy(centers).to(codebook))
             share = np.bincount(kmeans.labels_, minlength=len(codebook)) / len(points)
-            self.counts[level].copy_(torch.from_numpy(share * 128 + 1e-3))
-            if self.residual:
-                residual = residual - codebook[torch.cdist(residual, codebook).argmin(1)]
+            self.counts[table].copy_(torch.from_numpy(share * 128 + 1e-3))
+            rest = self.layout.rest(rest, codebook[torch.cdist(target, codebook).argmin(1)])
 
     def encode(self, images: Tensor) -> Tensor:
         """(N, H, W) → tokens (N, T), int64."""
@@ -202,33 +190,12 @@ class VQVAE(nn.Module):
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (N, t) → logits (N, H, W), as in `geovq.tokenizer.Tokenizer`."""
-        positions = len(self.vocabulary)
-        absent = positions - tokens.shape[1]
-        if not 0 <= absent < positions:
-            raise InputError(
-                f"tokens of shape {tuple(tokens.shape)}; allowed: (N, 1) to (N, {positions})"
-            )
-        if self.grid:
-            cells = self.codebooks[0][tokens].flatten(1)
-            mean = self.codebooks[0].mean(0).repeat(len(cells), absent)
-            return self.decoder(torch.cat([cells, mean], 1))
-        used = self.codebooks[: tokens.shape[1]]
-        vectors = [codebook[tokens[:, t]] for t, codebook in enumerate(used)]
-        latents = torch.stack(vectors).sum(0) if self.residual else torch.cat(vectors, 1)
-        return self.decoder(F.pad(latents, (0, self.config["latent_dim"] - latents.shape[1])))
-
-    def vectors(self, position: int) -> Tensor:
-        """What each code of a position adds to the latent, (K, D)."""
-        codes = self.codebooks[0 if self.grid else position]
-        before = 0 if self.residual else position * codes.shape[1]
-        return F.pad(codes, (before, self.config["latent_dim"] - before - codes.shape[1]))
+        return self.decoder(self.latents(tokens))
 
     @torch.no_grad()
     def prototypes(self, position: int = 0) -> Tensor:
         """Logits (K, H, W) of a position's codes, as in `geovq.tokenizer.Tokenizer`."""
-        if self.grid:
-            return self.decoder(self.codebooks[0].repeat(1, len(self.vocabulary)))
-        return self.decoder(self.vectors(position))
+        return self.decoder(self.alone(position))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstruction and codebook terms of the loss, each (N,).

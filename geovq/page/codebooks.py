@@ -9,12 +9,13 @@ import numpy as np
 from torch import Tensor
 
 from geovq.batches import in_batches
+from geovq.layout import Layout
 from geovq.models.networks import cell_grid
 from geovq.models.vae import VAE
 from geovq.models.vqvae import VQVAE
 from geovq.page.content import Codebook
 from geovq.paths import PointGraph
-from geovq.quantizer import GeodesicQuantizer, sample_cells
+from geovq.quantizer import GeodesicQuantizer
 from geovq.tokenizer import Tokenizer
 
 __all__ = ["Quantized", "codebooks"]
@@ -28,7 +29,7 @@ class Quantized:
     ----------
     points : ndarray of shape (N, D)
         In the coordinates in which neighbours are searched.
-    layout : {'residual', 'product', 'grid'}
+    layout : Layout
     chunks : sequence of T ndarrays
         Dimensions of each position.
     grid : (int, int), optional
@@ -36,24 +37,24 @@ class Quantized:
     """
 
     points: np.ndarray
-    layout: str
+    layout: Layout
     chunks: Sequence[np.ndarray]
     grid: tuple[int, int] | None
 
     @classmethod
     def by_quantizer(cls, quantizer: GeodesicQuantizer, vae: VAE, means: np.ndarray) -> Quantized:
         """Posterior means (N, D) of a VAE, as a quantiser saw them."""
-        grid = _grid(vae, quantizer.layout, quantizer.tokens)
-        return cls(means * quantizer.scale_, quantizer.layout, quantizer.chunks_, grid)
+        layout = quantizer.layout_
+        return cls(means * quantizer.scale_, layout, quantizer.chunks_, _cells(vae, layout))
 
     @classmethod
     def by_vqvae(cls, model: VQVAE, images: Tensor) -> Quantized:
         """What a VQ-VAE's encoder makes of images (N, H, W)."""
         (latents,) = in_batches(model.encoder, images)
-        layout, positions = model.config["layout"], len(model.vocabulary)
-        dimensions = np.arange(latents.shape[1])
-        chunks = [dimensions] if layout == "residual" else np.split(dimensions, positions)
-        return cls(latents.numpy(), layout, chunks, _grid(model, layout, positions))
+        layout, dimensions = model.layout, np.arange(latents.shape[1])
+        parts = [layout.part(slice(t, t + 1)) for t in range(layout.positions)]
+        chunks = [dimensions[part] for part in parts]
+        return cls(latents.numpy(), layout, chunks, _cells(model, layout))
 
 
 def codebooks(
@@ -70,8 +71,7 @@ def codebooks(
     the nearest points by straight distance whatever the metric (Fisher, pull-back, smoothed), which
     says only how long they are; to count them it is not needed.
 
-    Further residual tokens are left out: they correct what the first leaves over, and decoded
-    alone they show little.
+    Which positions are worth looking at, the layout says.
 
     Parameters
     ----------
@@ -84,23 +84,14 @@ def codebooks(
     seed : int
         The quantisers' `random_state`.
     """
-    positions = range(len(quantized.chunks))
-    shared = {
-        "residual": [slice(0, 1)],
-        "product": [slice(t, t + 1) for t in positions],
-        "grid": [slice(0, len(positions))],
-    }[quantized.layout]
+    layout = quantized.layout
     found: dict[str, list[Codebook]] = {name: [] for name in tokenizers}
-    for part in shared:
-        points = np.stack([quantized.points[:, chunk] for chunk in quantized.chunks[part]], 1)
-        points = points.reshape(-1, points.shape[2])
-        rows = np.arange(len(points))
-        if quantized.layout == "grid":
-            rows = sample_cells(len(points), seed)
-        graph = PointGraph.of(points[rows], neighbors)
+    for part in layout.shown:
+        seen = np.concatenate([quantized.points[:, chunk] for chunk in quantized.chunks[part]], 1)
+        graph = PointGraph.of(layout.fitted_on(seen, seed), neighbors)
         for name, tokenizer in tokenizers.items():
             prototypes = tokenizer.prototypes(part.start).detach().sigmoid().cpu().numpy()
-            codes = tokens[name]["train"][:, part].reshape(-1)[rows]
+            codes = layout.fitted_on(tokens[name]["train"][:, part], seed).reshape(-1)
             edges = graph.shared_edges(codes, len(prototypes))
             found[name].append(
                 Codebook(prototypes, tokens[name]["test"][:, part], edges, quantized.grid)
@@ -108,8 +99,7 @@ def codebooks(
     return found
 
 
-def _grid(model: VAE | VQVAE, layout: str, positions: int) -> tuple[int, int] | None:
-    """Cells of the image, if the positions of that layout are those."""
+def _cells(model: VAE | VQVAE, layout: Layout) -> tuple[int, int] | None:
+    """Rows and columns of the image's cells, if positions are those."""
     sizes = {name: model.config[name] for name in ("architecture", "image_shape", "hidden")}
-    grid = cell_grid(**sizes) if layout == "grid" else None
-    return grid if grid and grid[0] * grid[1] == positions else None
+    return layout.cells(cell_grid(**sizes))
