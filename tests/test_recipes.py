@@ -32,14 +32,14 @@ def test_a_vqvae_is_quantised_after_its_warm_up_and_judged_by_bce(splits, monkey
                         warmup_steps=3, **BUDGET)  # fmt: skip
     real, placed, quantising, steps = (VQVAE.forward, VQVAE.place_codes), [], [], []
 
-    def forward(self, images):
+    def forward(self, images, *, quantized=True):
         if self.training:
-            quantising.append(self.quantizing)
-        return real[0](self, images)
+            quantising.append(quantized)
+        return real[0](self, images, quantized=quantized)
 
-    def place_codes(self, images, seed):
-        placed.append((images, seed))
-        real[1](self, images, seed)
+    def place_codes(self, images, seed, batch_size):
+        placed.append((images, seed, batch_size))
+        real[1](self, images, seed, batch_size)
 
     monkeypatch.setattr(VQVAE, "forward", forward)
     monkeypatch.setattr(VQVAE, "place_codes", place_codes)
@@ -48,7 +48,8 @@ def test_a_vqvae_is_quantised_after_its_warm_up_and_judged_by_bce(splits, monkey
     vqvae, bce = train_vqvae(*splits, params, network, seed=1, log=log)
     assert quantising == [False] * 3 + [True] * 5
     assert steps == [2, 4, 5]
-    ((images, seed),) = placed
+    ((images, seed, batch_size),) = placed
+    assert batch_size == 16
     assert torch.equal(images, splits[0])
     assert seed == 1
     assert bce == pytest.approx(vqvae.cpu()(splits[1])[0].mean().item(), rel=1e-5)

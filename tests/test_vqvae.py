@@ -146,13 +146,13 @@ def test_moving_averages_reach_the_cell_means(images):
 def test_a_step_of_the_moving_averages_is_their_formula(images):
     model = vqvae(vocabulary=(3,), codebook_update="ema", decay=0.9)
     model.place_codes(images)
-    codes, counts = model.codebooks[0].clone(), model.counts[0].clone()
+    codes, counts = model.codebooks[0].clone(), model.counts.get_buffer("0").clone()
     latents = model.encoder(images).detach()
     tokens = model.encode(images)[:, 0]  # in training, encoding moves them too
     members = F.one_hot(tokens, 3).float()
     after = 0.9 * counts + 0.1 * members.sum(0)
     expected = (0.9 * counts[:, None] * codes + 0.1 * members.T @ latents) / after[:, None]
-    torch.testing.assert_close(model.counts[0].detach(), after)
+    torch.testing.assert_close(model.counts.get_buffer("0"), after)
     torch.testing.assert_close(model.codebooks[0].detach(), expected)
     model.eval()(images)
     torch.testing.assert_close(model.codebooks[0].detach(), expected)
@@ -187,9 +187,8 @@ def test_more_codes_than_images_can_be_placed(images):
 
 def test_warm_up_does_not_quantise(images):
     model = vqvae()
-    model.quantizing = False
     for _ in range(2):
-        bce, penalty = model(images)
+        bce, penalty = model(images, quantized=False)
         assert penalty.eq(0).all()
         expected = model.likelihood(model.decoder(model.encoder(images)), images)
         torch.testing.assert_close(bce, expected)
@@ -203,3 +202,12 @@ def test_prototypes_are_the_first_codes_alone(images):
             codebook.zero_()
     tokens = torch.stack([torch.arange(5), torch.zeros(5).long(), torch.zeros(5).long()], 1)
     torch.testing.assert_close(model.prototypes(), model.decode(tokens))
+
+
+@pytest.mark.parametrize(("layout", "shared"), [("residual", 1), ("product", 1), ("grid", 2)])
+def test_counts_begin_at_what_a_batch_holds(images, layout, shared):
+    model = vqvae(vocabulary=(5, 5), layout=layout, codebook_update="ema")
+    model.place_codes(images, batch_size=32)
+    for counts in model.counts.buffers():
+        assert counts.sum().item() == pytest.approx(32 * shared, abs=0.01)
+    assert "counts.0" in model.state_dict()

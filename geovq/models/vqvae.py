@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,24 @@ from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import decoder, encoder
 
 __all__ = ["VQVAE"]
+
+
+class Quantized(NamedTuple):
+    """What `VQVAE.quantize` makes of latents.
+
+    Attributes
+    ----------
+    tokens : Tensor of shape (N, T), int64
+    latents : Tensor of shape (N, D)
+        What the tokens' codes add up to.
+    codebook_loss, commitment_loss : Tensor of shape (N,)
+        Squared distances, summed over positions and dimensions.
+    """
+
+    tokens: Tensor
+    latents: Tensor
+    codebook_loss: Tensor
+    commitment_loss: Tensor
 
 
 class VQVAE(CodeTables):
@@ -91,26 +109,12 @@ class VQVAE(CodeTables):
             nn.Parameter(torch.randn(codes, self.layout.width), requires_grad=not self.ema)
             for codes in tables
         )
-        # Moving counts of each code, and whether the codebooks have been placed.
-        self.counts = nn.ParameterList(
-            nn.Parameter(torch.ones(codes), requires_grad=False) for codes in tables
-        )
-        self.quantizing = True
+        self.counts = nn.Module()  # of each code in a batch, moving averages
+        for table, codes in enumerate(tables):
+            self.counts.register_buffer(str(table), torch.ones(codes))
 
-    def quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Nearest codes, codebook by codebook.
-
-        Parameters
-        ----------
-        latents : Tensor of shape (N, D)
-
-        Returns
-        -------
-        tokens : Tensor of shape (N, T), int64
-        quantized : Tensor of shape (N, D)
-        codebook_loss, commitment_loss : Tensor of shape (N,)
-            Squared distances, summed over positions and dimensions.
-        """
+    def quantize(self, latents: Tensor) -> Quantized:
+        """Nearest codes to latents (N, D), codebook by codebook."""
         tokens, quantized = [], torch.zeros_like(latents)
         codebook_total = commitment_total = latents.new_zeros(len(latents))
         rest = latents
@@ -124,7 +128,7 @@ class VQVAE(CodeTables):
             rest = self.layout.rest(rest, vectors.detach())
             tokens.append(token.view(rows))
             quantized = quantized + self._wide(vectors, places)
-        return torch.cat(tokens, 1), quantized, codebook_total, commitment_total
+        return Quantized(torch.cat(tokens, 1), quantized, codebook_total, commitment_total)
 
     def _seen(self, rest: Tensor, places: slice) -> Tensor:
         """What positions that share a codebook see of (N, D): (N · positions, F)."""
@@ -144,7 +148,7 @@ class VQVAE(CodeTables):
 
     def _move(self, table: int, target: Tensor, token: Tensor) -> None:
         """One step of the codes towards the means of their cells."""
-        codebook, counts = self.codebooks[table], self.counts[table]
+        codebook, counts = self.codebooks[table], self.counts.get_buffer(str(table))
         members = F.one_hot(token, len(codebook)).to(target.dtype)
         sums = codebook * counts[:, None]
         counts.lerp_(members.sum(0), 1 - self.decay)
@@ -153,7 +157,9 @@ class VQVAE(CodeTables):
         codebook.copy_(sums / counts.clamp_min(1e-5)[:, None])
 
     @torch.no_grad()
-    def place_codes(self, images: Tensor, seed: int = 0, most: int = 20_000) -> None:
+    def place_codes(
+        self, images: Tensor, seed: int = 0, batch_size: int = 128, most: int = 20_000
+    ) -> None:
         """Put each codebook's codes at the k-means centres of what they will quantise.
 
         Parameters
@@ -162,6 +168,9 @@ class VQVAE(CodeTables):
             The first `most` are used. With fewer distinct images than codes, the codes left over
             are drawn from the images' own latents with a little noise.
         seed : int
+        batch_size : int
+            Images in a batch of the training that follows: what the moving counts begin at.
+        most : int
         """
         from sklearn.cluster import KMeans
 
@@ -180,13 +189,14 @@ class VQVAE(CodeTables):
                 centers = np.concatenate([centers, spare])
             codebook.copy_(torch.from_numpy(centers).to(codebook))
             share = np.bincount(kmeans.labels_, minlength=len(codebook)) / len(points)
-            self.counts[table].copy_(torch.from_numpy(share * 128 + 1e-3))
+            expected = share * batch_size * (places.stop - places.start) + 1e-3
+            self.counts.get_buffer(str(table)).copy_(torch.from_numpy(expected))
             rest = self.layout.rest(rest, codebook[torch.cdist(target, codebook).argmin(1)])
 
     def encode(self, images: Tensor) -> Tensor:
         """(N, H, W) → tokens (N, T), int64."""
         check_images(images, self.image_shape)
-        return self.quantize(self.encoder(images))[0]
+        return self.quantize(self.encoder(images)).tokens
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (N, t) → logits (N, H, W), as in `geovq.tokenizer.Tokenizer`."""
@@ -197,19 +207,18 @@ class VQVAE(CodeTables):
         """Logits (K, H, W) of a position's codes, as in `geovq.tokenizer.Tokenizer`."""
         return self.decoder(self.alone(position))
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, *, quantized: bool = True) -> tuple[Tensor, Tensor]:
         """Reconstruction and codebook terms of the loss, each (N,).
 
-        While `quantizing` is false the latents pass as they are: the warm-up before the codes are
-        placed.
+        Not quantised, latents pass as they are: the warm-up before the codes are placed.
         """
         latents = self.encoder(images)
-        if not self.quantizing:
+        if not quantized:
             return self.likelihood(self.decoder(latents), images), latents.new_zeros(len(latents))
-        _, quantized, codebook_loss, commitment_loss = self.quantize(latents)
+        found = self.quantize(latents)
         # Straight-through: the decoder's gradient reaches the encoder unchanged.
-        logits = self.decoder(latents + (quantized - latents).detach())
-        penalty = self.commitment * commitment_loss
+        logits = self.decoder(latents + (found.latents - latents).detach())
+        penalty = self.commitment * found.commitment_loss
         if not self.ema:
-            penalty = penalty + codebook_loss
+            penalty = penalty + found.codebook_loss
         return self.likelihood(logits, images), penalty

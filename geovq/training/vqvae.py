@@ -62,22 +62,21 @@ def train_vqvae(
             likelihood=network.likelihood,
         )
 
-    def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
-        reconstruction, penalty = vqvae(batch)
+    def loss(batch: Tensor, generator: torch.Generator, quantized: bool) -> Tensor:
+        reconstruction, penalty = vqvae(batch, quantized=quantized)
         # The codebook's terms grow with the latents' scale: weights are chosen by bce alone.
         return reconstruction + penalty if vqvae.training else reconstruction
 
-    def stage(budget: Budget, title: str, log: Log | None = None) -> float:
+    def stage(quantized: bool, budget: Budget, title: str, log: Log | None = None) -> float:
         run = partial(loop.fit, seed=seed, log=log, checkpoints=checkpoints)
-        return run(vqvae, loss, [train], [validation], budget, title=title)
+        own = partial(loss, quantized=quantized)
+        return run(vqvae, own, [train], [validation], budget, title=title)
 
-    vqvae.quantizing = False
     warmup = {"max_steps": params.warmup_steps, "schedule": "constant"}
-    stage(params.model_copy(update=warmup), "VQ-VAE, not yet quantised")
-    vqvae.quantizing = True
-    vqvae.place_codes(train, seed)
+    stage(False, params.model_copy(update=warmup), "VQ-VAE, not yet quantised")
+    vqvae.place_codes(train, seed, params.batch_size)
     rest = params.model_copy(update={"max_steps": params.max_steps - params.warmup_steps})
-    best = stage(rest, "VQ-VAE", log)
+    best = stage(True, rest, "VQ-VAE", log)
     check_vqvae(vqvae, best, train, validation, params)
     return vqvae, best
 
