@@ -6,10 +6,12 @@
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 from reached import Project, chains
 from ruamel.yaml import YAML
 
+from benchmarks.small import Copy
 from geovq.params import Params
 
 ROOT = Path(__file__).parents[1]
@@ -110,3 +112,35 @@ def test_a_stage_depends_on_the_parameters_that_its_file_reads(stage):
     read, listed = set(keys_read(stage)) - {""}, STAGES[stage]["params"]
     missing = {key for key in read if not any(are_one(key, other) for other in listed)}
     check(stage, missing, {key for key in listed if not any(are_one(key, k) for k in read)})
+
+
+def change(path):
+    """Put the negatives of the images of a file in their place."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, images=255 - arrays.pop("images"), **arrays)
+
+
+@pytest.mark.slow
+def test_a_file_of_ones_own_is_never_passed_over(tmp_path, warm):
+    copy = Copy(tmp_path / "project", warm)
+    images = copy.folder / "data" / "images.npz"
+    assert copy.repro("prepare") == {"prepare"}
+    assert copy.repro("prepare") == set()
+    before = images.read_bytes()
+    change(copy.folder / "own.npz")
+    assert copy.repro("prepare") == {"prepare"}
+    assert images.read_bytes() != before
+
+    other = tmp_path / "not of the project, nor plainly named.npz"
+    (copy.folder / "own.npz").rename(other)
+    assert "own.npz" in copy("dvc", "repro", "prepare", fails=True)
+    copy.change(prepare={"file": str(other)})
+    assert copy.repro("prepare") == {"prepare"}
+    change(other)
+    assert copy.repro("prepare") == {"prepare"}
+    assert images.read_bytes() == before
+
+    copy.change(prepare={"dataset": "digits", "file": None})
+    assert copy.repro("prepare") == {"prepare"}
+    assert copy.repro("prepare") == set()
