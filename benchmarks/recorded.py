@@ -39,7 +39,7 @@ def recorded(folder: Path, path: Path) -> Iterator[None]:
 
     def load_and_watch(path: str | os.PathLike[str]) -> params.Params:
         tree = load(path)
-        _watch(params, keys)
+        _watch(params.Section, tree, keys)
         sys.addaudithook(opened)
         profile.enable()
         return tree
@@ -50,7 +50,12 @@ def recorded(folder: Path, path: Path) -> Iterator[None]:
     finally:
         profile.disable()
         called = [c for c, *_ in profile.getstats() if isinstance(c, CodeType)]
-        functions = [code for code in called if code.co_flags & inspect.CO_OPTIMIZED]  # no classes
+        # No bodies of classes, and no comprehensions of modules: imports run both.
+        functions = [
+            code
+            for code in called
+            if code.co_flags & inspect.CO_OPTIMIZED and not code.co_qualname.startswith("<")
+        ]
         names = {"code": {code.co_filename for code in functions}, "files": files.copy()}
         found = {
             kind: [os.path.relpath(name, folder) for name in those if Path(name).is_file()]
@@ -59,31 +64,43 @@ def recorded(folder: Path, path: Path) -> Iterator[None]:
         path.write_text(json.dumps({**found, "params": list(keys)}))
 
 
-def _watch(params: Any, found: set[str]) -> None:
-    """Note the full names of parameters that are read."""
-    section_class, prefixes = params.Section, dict(_sections(params.Params))
-    get, dump = section_class.__getattribute__, section_class.model_dump
+def _watch(base: Any, tree: Any, found: set[str]) -> None:
+    """Note the full names of parameters of a tree, and of copies of its parts, that are read."""
+    get, dump, copy = base.__getattribute__, base.model_dump, base.model_copy
+    known = {id(section): (section, prefix) for section, prefix in _sections(base, tree)}
 
     def watched_get(section: Any, name: str) -> Any:
         value = get(section, name)
-        if name in type(section).model_fields and not isinstance(value, section_class):
-            found.add(prefixes[type(section)] + name)
+        key = id(section) in known and name in type(section).model_fields
+        if key and not isinstance(value, base):
+            found.add(known[id(section)][1] + name)
         return value
 
     def watched_dump(section: Any, **options: Any) -> dict[str, Any]:
         values: dict[str, Any] = dump(section, **options)
-        found.update(_leaves(values, prefixes[type(section)]))
+        if id(section) in known:
+            found.update(_leaves(values, known[id(section)][1]))
         return values
 
-    section_class.__getattribute__, section_class.model_dump = watched_get, watched_dump
+    def watched_copy(section: Any, **options: Any) -> Any:
+        copied = copy(section, **options)
+        if id(section) in known:
+            known[id(copied)] = copied, known[id(section)][1]
+        return copied
+
+    base.__getattribute__, base.model_dump, base.model_copy = (
+        watched_get,
+        watched_dump,
+        watched_copy,
+    )
 
 
-def _sections(section: Any, prefix: str = "") -> Iterator[tuple[type, str]]:
-    """Classes of sections, and what the full names of their keys begin with."""
+def _sections(base: type, section: Any, prefix: str = "") -> Iterator[tuple[Any, str]]:
+    """A section, those in it, and what the full names of their keys begin with."""
     yield section, prefix
-    for name, field in section.model_fields.items():
-        if hasattr(field.annotation, "model_fields"):
-            yield from _sections(field.annotation, f"{prefix}{name}.")
+    for name in type(section).model_fields:
+        if isinstance(part := getattr(section, name), base):
+            yield from _sections(base, part, f"{prefix}{name}.")
 
 
 def _leaves(values: dict[str, Any], prefix: str) -> Iterator[str]:
