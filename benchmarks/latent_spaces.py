@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from benchmarks import studies
 from benchmarks.scores import settings
 from geovq.batches import as_pixels, best_device, in_batches
-from geovq.data import Images
 from geovq.errors import InputError
 from geovq.models.classifier import Classifier
 from geovq.models.vae import VAE
 from geovq.params import Params, load_params
+from geovq.splits import Images
 from geovq.store import load_module, save_figure, save_json, save_module
 from geovq.training.classifier import train_classifier
 from geovq.training.vae import train_vae

@@ -47,8 +47,8 @@ from benchmarks.clusterings import (
 from benchmarks.scores import Row, Scores, settings
 from benchmarks.semantics_latents import KINDS, Run, end_to_end, ensembles, kept_in, make_runs
 from benchmarks.semantics_scores import piece
-from geovq.data import Images
 from geovq.params import Params, load_params
+from geovq.splits import Images
 from geovq.store import save_figure
 
 CODES = (10, 16, 32, 64, 128, 256)

@@ -25,10 +25,10 @@ import numpy as np
 from benchmarks.clusterings import NEIGHBORS
 from benchmarks.studies import best_of, schedules
 from geovq.batches import as_pixels, in_batches
-from geovq.data import Images
 from geovq.levels import majority
 from geovq.neighbors import nearest_neighbors
 from geovq.params import Params
+from geovq.splits import Images
 from geovq.store import load_npz, save_npz
 from geovq.training.vae import train_vae
 from geovq.training.vqvae import train_vqvae

@@ -12,11 +12,11 @@ from torch import Tensor
 from benchmarks.scores import Row
 from benchmarks.semantics_latents import Arrays
 from geovq.batches import as_pixels
-from geovq.data import Images
 from geovq.errors import InputError
 from geovq.evaluation.distortion import bce
 from geovq.evaluation.semantics import nmi, purity
 from geovq.models.likelihood import Bernoulli
+from geovq.splits import Images
 
 LABELLED = (1, 4, 10)
 GREY = 1e-3  # no mean pixel is nearer to 0 or 1, or one surprise would cost infinitely much

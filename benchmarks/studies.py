@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from geovq.data import Images, load_images
+from geovq.data import load_images
 from geovq.params import Params, TrainVQVAE
+from geovq.splits import Images
 from geovq.writing import new_file
 
 Model = TypeVar("Model")

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -178,14 +179,23 @@ def forked(executable: str, cmd: str, cwd: str, env: Mapping[str, str], **_: Any
 
 
 def module(words: Sequence[str], folder: str, env: Mapping[str, str]) -> None:
-    """Run a module of the folder as `python -m` does."""
+    """Run a module of the folder as `python -m` does.
+
+    Of a stage that DVC runs, `RECORD` in the environment is the folder for what it uses.
+    """
     os.chdir(folder)
     replace_environment(env)
     for name in [n for n in sys.modules if n.split(".")[0] in ("benchmarks", "geovq", "stages")]:
         del sys.modules[name]
     sys.path[0] = folder
     sys.argv = list(words)
-    runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    record, stage = env.get("RECORD"), env.get("DVC_STAGE")
+    with ExitStack() as stack:
+        if record and stage:
+            from benchmarks.recorded import recorded
+
+            stack.enter_context(recorded(Path(folder), Path(record, f"{stage}.json")))
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
 
 
 def replace_environment(env: Mapping[str, str]) -> None:

@@ -6,7 +6,6 @@ They are grey, (N, H, W), or in colour, (N, H, W, 3); the former stands for both
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,64 +14,14 @@ from geovq.arrays import as_labels
 from geovq.errors import InputError
 from geovq.idx import SETS, load_set
 from geovq.pixels import as_8_bit
+from geovq.splits import Images, Split
 from geovq.store import load_npz
 
-__all__ = ["Images", "Split", "held_out", "load_images"]
+__all__ = ["held_out", "load_images"]
 
 SIDE = 28
 PATCH, STRIDE = 32, 8  # of photographs, in pixels
 BANDS = {"train": (0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1)}  # of their width
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images of one split.
-
-    Attributes
-    ----------
-    images : ndarray of shape (N, H, W) or (N, H, W, 3), uint8
-    labels : ndarray of shape (N,), int64, or None
-    """
-
-    images: np.ndarray
-    labels: np.ndarray | None
-
-    def __getitem__(self, index: np.ndarray) -> Split:
-        """Select images by index or mask."""
-        return Split(self.images[index], None if self.labels is None else self.labels[index])
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
-@dataclass(frozen=True)
-class Images:
-    """A data set in three splits that share no image."""
-
-    train: Split
-    validation: Split
-    test: Split
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Name the arrays for an npz file: `train_images`, `train_labels`, ..."""
-        named = {}
-        for name, split in vars(self).items():
-            named[f"{name}_images"] = split.images
-            if split.labels is not None:
-                named[f"{name}_labels"] = split.labels
-        return named
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Images:
-        """Read the splits that `arrays` named."""
-        needed = "train_images", "validation_images", "test_images"
-        arrays = load_npz(path, *needed, kind="images")
-        return cls(
-            *(
-                Split(arrays[f"{name}_images"], arrays.get(f"{name}_labels"))
-                for name in ("train", "validation", "test")
-            )
-        )
 
 
 def load_images(

@@ -1,11 +1,11 @@
 """Posteriors → codebooks and codes of the geodesic quantiser and its Euclidean twin."""
 
 from geovq.batches import as_pixels, best_device
-from geovq.data import Images
 from geovq.evaluation.distortion import bce
 from geovq.models.vae import VAE
 from geovq.params import Params
 from geovq.quantizer import GeodesicQuantizer
+from geovq.splits import Images
 from geovq.store import load_module, load_npz, save_json, save_npz
 from geovq.tokenizer import PostHocTokenizer
 from stages.common import CODEBOOKS, CODES, IMAGES, LATENTS, METRICS, MODELS, POSTHOC, run

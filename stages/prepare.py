@@ -25,7 +25,7 @@ def main(params: Params) -> None:
     images = load_images(
         p.dataset,
         root=find(p.root),
-        file=None if p.file is None else find(p.file),
+        file=p.file,
         validation_fraction=p.validation_fraction,
         test_fraction=p.test_fraction,
         seed=params.seed,

@@ -6,11 +6,11 @@ from functools import partial
 import torch
 
 from geovq.batches import as_pixels, in_batches
-from geovq.data import Images
 from geovq.errors import InputError
 from geovq.models.vae import VAE
 from geovq.params import Params
 from geovq.quantizer import GeodesicQuantizer
+from geovq.splits import Images
 from geovq.store import load_module, load_npz, save_json, save_module, save_npz
 from geovq.tokenizer import PostHocTokenizer, code_vectors
 from geovq.training.checkpoints import discard

@@ -7,13 +7,13 @@ import torch
 
 from geovq import figures
 from geovq.batches import as_pixels
-from geovq.data import Images
 from geovq.evaluation.examples import reconstructions, samples, spread
 from geovq.page import Codebook, Content, render
 from geovq.page.codebooks import Quantized, codebooks
 from geovq.page.explore import choose_pairs, decode_ways, token_by_token
 from geovq.params import Params
 from geovq.paths import PointGraph
+from geovq.splits import Images
 from geovq.store import load_npz
 from geovq.writing import new_file
 from stages.common import (

@@ -7,9 +7,9 @@ Without labels there is nothing to learn: an untrained network of one class is w
 import torch
 
 from geovq.batches import as_pixels, in_batches
-from geovq.data import Images
 from geovq.models.classifier import Classifier
 from geovq.params import Params
+from geovq.splits import Images
 from geovq.store import save_json, save_module
 from geovq.training.checkpoints import discard
 from geovq.training.classifier import train_classifier

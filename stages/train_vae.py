@@ -1,8 +1,8 @@
 """Images → VAE weights and the posteriors of every split."""
 
 from geovq.batches import as_pixels, in_batches
-from geovq.data import Images
 from geovq.params import Params
+from geovq.splits import Images
 from geovq.store import save_json, save_module, save_npz
 from geovq.training.checkpoints import discard
 from geovq.training.vae import train_vae

@@ -1,9 +1,9 @@
 """Images → VQ-VAE weights and tokens: the end-to-end baseline."""
 
 from geovq.batches import as_pixels, in_batches
-from geovq.data import Images
 from geovq.evaluation.distortion import bce
 from geovq.params import Params
+from geovq.splits import Images
 from geovq.store import save_json, save_module, save_npz
 from geovq.tokenizer import code_vectors
 from geovq.training.checkpoints import discard

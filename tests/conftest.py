@@ -87,7 +87,13 @@ def warm():
 
 
 @pytest.fixture(scope="session")
-def copy(tmp_path_factory, warm):
+def records(tmp_path_factory):
+    """Folder with what each stage of `copy` has used."""
+    return tmp_path_factory.mktemp("records")
+
+
+@pytest.fixture(scope="session")
+def copy(tmp_path_factory, warm, records):
     """A small checkout in which every stage has run once, in a folder with a difficult name.
 
     Whatever the environment tells of its user and machine has the word `sentinel` in it.
@@ -97,5 +103,7 @@ def copy(tmp_path_factory, warm):
     folder = tmp_path_factory.mktemp("first") / "sentinel: über uns, $HOME 'x'"
     names = dict.fromkeys(("USER", "LOGNAME", "USERNAME", "HOSTNAME"), "sentinel")
     made = Copy(folder, warm, **names, HOME=str(folder), TZ="Pacific/Kiritimati", LC_ALL="C")
+    made.changes["RECORD"] = str(records)
     assert made.repro() == set(IN_ORDER)
+    del made.changes["RECORD"]
     return made

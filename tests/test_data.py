@@ -9,10 +9,11 @@ import pytest
 import torch
 from sklearn.utils import Bunch
 
-from geovq.data import Images, held_out, load_images
+from geovq.data import held_out, load_images
 from geovq.errors import InputError
 from geovq.idx import MIRRORS, read_idx
 from geovq.params import load_params
+from geovq.splits import Images
 from geovq.store import save_npz
 from geovq.training.classifier import train_classifier
 

@@ -12,7 +12,10 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from dvc.dependency import ParamsDependency
+from dvc.repo import Repo
 from ruamel.yaml import YAML
+from test_dvc_yaml import PROJECT, check, covers
 
 from benchmarks.interruptions import Commands, Stages
 from benchmarks.small import IN_ORDER, Copy
@@ -107,6 +110,30 @@ def test_dvcs_plots_are_drawn_without_a_network(copy, open_page):
         assert all(drawn)
         assert not [url for url in page.asked if url.startswith("http")]
         assert page.troubles == []
+
+
+def test_dvc_yaml_names_what_the_stages_used(copy, records):
+    with Repo(str(copy.folder)) as repo:
+        stages = {stage.name: stage for stage in repo.index.stages}
+    assert set(stages) == EVERY_STAGE
+    for name, stage in stages.items():
+        used = json.loads((records / f"{name}.json").read_text())
+        params = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
+        deps = [dep.def_path for dep in stage.deps if dep not in params]
+        outs = [out.def_path for out in stage.outs]
+        # Not what other programs keep here, nor files of other folders.
+        files = {path for path in used["files"] if path[0] != "."}
+        read = {path for path in files if not any(covers(out, path) for out in outs)}
+        data = {dep for dep in deps if not dep.startswith(("geovq/", "stages/"))}
+        missing = {path for path in read if not any(covers(dep, path) for dep in deps)}
+        idle = {dep for dep in data if not any(covers(dep, path) for path in read)}
+        listed, keys = [key for dep in params for key in dep.params], used["params"]
+        missing |= {key for key in keys if not any(f"{key}.".startswith(f"{k}.") for k in listed)}
+        idle |= {key for key in listed if not any(f"{k}.".startswith(f"{key}.") for k in keys)}
+        check(name, missing, idle)
+        # With what is found without running it, `test_dvc_yaml.py` compares the code.
+        ran = set(used["code"]) & set(PROJECT.paths.values())
+        assert ran - set(PROJECT.reached(f"stages.{name.partition('@')[0]}")) == set(), name
 
 
 def test_a_second_run_runs_nothing(copy):
