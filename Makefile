@@ -39,9 +39,9 @@ docs: .venv/ready  ## the site: docs/_build/html/index.html
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt
 	touch $@
 
-lock: .venv/ready  ## pin requirements.in to the last transitive package
+lock: .venv/ready  ## pin pyproject.toml, all its extras, to the last transitive package
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
-		--custom-compile-command 'make lock' requirements.in -o requirements.txt
+		--custom-compile-command 'make lock' --all-extras pyproject.toml -o requirements.txt
 
 clean:  ## the environment and what was computed (not the cache)
 	rm -rf .venv .geovq data/* docs/_build docs/api docs/gallery
