@@ -9,6 +9,9 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
+
+import geovq
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -59,3 +62,9 @@ def test_each_is_pinned_and_has_its_reason():
         for name in row.split(", ")
     ]
     assert [name for name in asked if not any(fnmatch(name, one) for one in patterns)] == []
+
+
+def test_who_cites_names_the_version():
+    citation = YAML(typ="safe").load(ROOT / "CITATION.cff")
+    assert citation["version"] == geovq.__version__
+    assert citation["license"] == PROJECT["license"]
