@@ -7,7 +7,7 @@ export GOMP_SPINCOUNT := 2000
 TWO_PROCESSES := --numprocesses 2 --dist loadfile --max-worker-restart 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run plots quick test audit docs lock clean
+.PHONY: run plots quick test coverage audit docs lock clean
 
 run: .venv/ready  ## every stage, then the table of results
 	python -m stages.mend
@@ -17,14 +17,21 @@ run: .venv/ready  ## every stage, then the table of results
 plots: .venv/ready  ## DVC's page of plots, readable offline; REVISIONS="HEAD~1 HEAD" compares
 	python -m stages.plots $(REVISIONS)
 
-quick: .venv/ready  ## style, types, and the tests that take seconds at most
+quick: .venv/ready  ## style, types, layers, and the tests that take seconds at most
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-logo --no-cache
 	pytest $(TWO_PROCESSES) -m "not slow"
 
 test: quick  ## and the tests that take longer
 	pytest $(TWO_PROCESSES) -m slow
+
+coverage: .venv/ready  ## which lines no test runs; all tests, in twice their time
+	coverage erase
+	coverage run -m pytest $(TWO_PROCESSES)
+	coverage combine --quiet
+	coverage report
 
 audit: .venv/ready  ## known vulnerabilities of what is pinned; asks PyPI
 	uv tool run pip-audit@2.10.1 --requirement requirements.txt --disable-pip --strict
@@ -39,9 +46,9 @@ docs: .venv/ready  ## the site: docs/_build/html/index.html
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt
 	touch $@
 
-lock: .venv/ready  ## pin requirements.in to the last transitive package
+lock: .venv/ready  ## pin pyproject.toml, all its extras, to the last transitive package
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
-		--custom-compile-command 'make lock' requirements.in -o requirements.txt
+		--custom-compile-command 'make lock' --all-extras pyproject.toml -o requirements.txt
 
 clean:  ## the environment and what was computed (not the cache)
 	rm -rf .venv .geovq data/* docs/_build docs/api docs/gallery

@@ -96,7 +96,7 @@ def main() -> None:
         return
     rows = []
     for jobs in options.jobs:
-        before = None
+        before: tuple[int, float] | None = None
         for count in options.points:
             arguments = [
                 [options.latents, *map(str, (count, run, jobs))] for run in range(options.runs)

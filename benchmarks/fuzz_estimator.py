@@ -63,7 +63,7 @@ def draw(number: int) -> Case:
     random = np.random.default_rng(number)
     n, features = int(random.integers(2, 50)), int(random.integers(1, 6))
     kind, metric = str(random.choice(KINDS)), str(random.choice(METRICS, p=[0.5] + [1 / 12] * 6))
-    options = {
+    options: dict[str, Any] = {
         "n_clusters": int(random.integers(1, n + 1) if random.random() < 0.2 else 1 + n // 8),
         "n_neighbors": int(random.integers(1, 9)),
         "metric": own_metric if metric == "own" else metric,

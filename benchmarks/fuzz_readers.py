@@ -89,7 +89,7 @@ def make_files() -> dict[str, Kind]:
     """Valid files of every kind that is read."""
     random = np.random.default_rng(0)
     kinds = {}
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "images": random.integers(0, 256, (3, 8, 8), dtype=np.uint8),
         "means": random.standard_normal((3, 2)),
         "names": np.array(["a", "ä", "b"]),

@@ -290,7 +290,7 @@ class Commands(Trials):
 def table(counts: Counter[tuple[str, str, str]], key: int) -> str:
     """What happened, by where (0) or how (1)."""
     columns = sorted({what for *_, what in counts}, key=lambda what: (what != "interrupted", what))
-    rows = {}
+    rows: dict[str, Counter[str]] = {}
     for labels, number in counts.items():
         for label in (labels[key], "in all"):
             rows.setdefault(label, Counter())[labels[2]] += number

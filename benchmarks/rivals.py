@@ -157,7 +157,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.worker:
         rival, path, *numbers, budget = options.worker
-        sys.stdout.write(json.dumps(work(rival, path, *map(int, numbers), float(budget))))
+        count, seed, jobs = map(int, numbers)
+        sys.stdout.write(json.dumps(work(rival, path, count, seed, jobs, float(budget))))
         return
     rows = []
     for count in options.points:

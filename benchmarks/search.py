@@ -168,8 +168,8 @@ def collect(search: Search, seeds: int, name: str) -> list[Row]:
         rows.append(found | {"seed": params["seed"], "score": score})
     wanted = itertools.product(*search.grid.values(), range(seeds))
     order = {combination: i for i, combination in enumerate(wanted)}
-    found = {tuple(row[key] for key in (*search.grid, "seed")) for row in rows}
-    if missing := set(order) - found:
+    done = {tuple(row[key] for key in (*search.grid, "seed")) for row in rows}
+    if missing := set(order) - done:
         raise InputError(f"{len(missing)} of {len(order)} experiments failed; `dvc queue logs`")
     return sorted(rows, key=lambda row: order[tuple(row[key] for key in (*search.grid, "seed"))])
 

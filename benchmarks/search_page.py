@@ -79,7 +79,7 @@ def _line(axes: Axes, grid: Grid, chosen: tuple[int, ...], found: np.ndarray) ->
     spreads = found.std(-1, ddof=1) if found.shape[-1] > 1 else np.zeros(len(x))
     axes.errorbar(x, y, spreads, fmt="o-", color=COLORS[0], capsize=3)
     axes.plot(chosen[0], y[chosen], "o", ms=13, mfc="none", color="black")
-    beside = {"xytext": (12, -12), "textcoords": "offset points", "fontsize": 9}
+    beside: dict[str, Any] = {"xytext": (12, -12), "textcoords": "offset points", "fontsize": 9}
     axes.annotate("the document's", (chosen[0], y[chosen]), **beside)
     axes.set_xticks(x, list(map(str, values)))
     axes.set_xlabel(short(key))
@@ -97,8 +97,9 @@ def _heat_map(
 ) -> None:
     """Numbers on colours, the lowest light; a frame around the document's choice."""
     (down, rows), (across, columns) = grid.items()
-    axes.imshow(values, cmap="cividis_r", aspect="auto", **limits)
-    middle = (limits["vmin"] + limits["vmax"]) / 2
+    least, most = limits["vmin"], limits["vmax"]
+    axes.imshow(values, cmap="cividis_r", aspect="auto", vmin=least, vmax=most)
+    middle = (least + most) / 2
     for i, j in np.ndindex(values.shape):
         color = "white" if values[i, j] > middle else "black"
         axes.text(j, i, f"{values[i, j]:.2f}", ha="center", va="center", color=color)

@@ -58,7 +58,7 @@ FEW_CODES = (16, 64)  # at which what is slow runs
 PUBLISH_EVERY = 20  # seconds, or kept scores would be drawn nine times over
 MEMBERS = 3  # VAEs of an ensemble
 TRAINED = {"vae": ("train_vae", "train_vqvae"), "grid": ("train_vae",)}  # what params.yaml decides
-# The profile of README's grid of tokens.
+# The profile of the grid of tokens in docs/pipeline.md.
 GRID = {"architecture": "conv", "hidden": [32, 64, 128], "latent_dim": 64}
 
 

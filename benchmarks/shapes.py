@@ -45,11 +45,13 @@ def s_curve(seed: int = 0) -> Shape:
 
 
 def two_moons(seed: int = 0) -> Shape:
-    return Shape(*make_moons(2000, noise=0.07, random_state=seed), {"edge_power": 3})
+    points, labels = make_moons(2000, noise=0.07, random_state=seed)
+    return Shape(points, labels, {"edge_power": 3})
 
 
 def nested_circles(seed: int = 0) -> Shape:
-    return Shape(*make_circles(2000, factor=0.5, noise=0.05, random_state=seed), {"edge_power": 3})
+    points, labels = make_circles(2000, factor=0.5, noise=0.05, random_state=seed)
+    return Shape(points, labels, {"edge_power": 3})
 
 
 def rotated_digits(seed: int = 0) -> Shape:
@@ -113,7 +115,8 @@ def main() -> None:
             score = adjusted_rand_score(shape.labels, found)
             rows.append([name, method, score, seconds])
             axes = figure.add_subplot(len(SHAPES), 3, 3 * row + column + 1)
-            axes.scatter(*flat.T, c=found, s=3, cmap=ListedColormap(COLORS[: found.max() + 1]))
+            colors = ListedColormap(COLORS[: found.max() + 1])
+            axes.scatter(flat[:, 0], flat[:, 1], c=found, s=3, cmap=colors)
             axes.set_title(f"{name}\n{method}\n{score:.2f}, {seconds:.2f} s", fontsize=9)
             axes.set_aspect("equal")
             axes.set_axis_off()

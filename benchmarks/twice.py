@@ -23,7 +23,7 @@ from tabulate import tabulate
 from benchmarks.small import Copy
 
 # Whatever has nothing to do with the results; the threads, which have, come last.
-ENVIRONMENTS = {
+ENVIRONMENTS: dict[str, dict[str, str]] = {
     "first": {},
     "again, elsewhere": {},
     "PYTHONHASHSEED=1": {"PYTHONHASHSEED": "1"},
@@ -45,7 +45,7 @@ def numbers(tree: Any, name: str = "") -> Iterator[tuple[str, float]]:
 
 def run(folder: Path, default: bool, changes: dict[str, str]) -> dict[str, bytes]:
     """Outs of a run in an empty folder, by name."""
-    copy = Copy(folder, **changes)
+    copy = Copy(folder, None, **changes)
     for path in folder.rglob("__pycache__"):
         shutil.rmtree(path)
     for path in copy.written():
@@ -60,7 +60,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--default", action="store_true", help="parameters as in params.yaml")
     options = parser.parse_args()
-    rows, first = [], {}
+    rows: list[list[Any]] = []
+    first: dict[str, bytes] = {}
     for name, changes in ENVIRONMENTS.items():
         with tempfile.TemporaryDirectory() as folder:
             outs = run(Path(folder), options.default, changes)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+TAKEN = {"index": "README.md", "contributing": "CONTRIBUTING.md", "changelog": "CHANGELOG.md"}
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TQDM_DISABLE", "1")
 logging.getLogger("faiss.loader").setLevel(logging.WARNING)
@@ -89,15 +90,17 @@ def _write_api(app):
             path.write_text(text)
 
 
-def _take_readme(app, docname, source):
+def _take(app, docname, source):
     """The front page is the README. Links to files become links to the pages made of them."""
     text = source[0]
-    if docname == "index":
-        readme = (HERE.parent / "README.md").read_text()
-        app.env.note_dependency(str(HERE.parent / "README.md"))
-        readme = re.sub(r"\]\((?!\w+:|#|docs/)", "](../", readme).replace("](docs/", "](")
-        text = text.replace("The front page is the [README](../README.md).", readme)
-    text = text.replace("](../README.md", "](index.md")
+    if docname in TAKEN:
+        path = HERE.parent / TAKEN[docname]
+        app.env.note_dependency(str(path))
+        taken = re.sub(r"\]\((?!\w+:|#|docs/)", "](../", path.read_text()).replace("](docs/", "](")
+        _, rest = text.split(f"](../{path.name}).\n", 1)
+        text = taken + rest
+    for page, name in TAKEN.items():
+        text = text.replace(f"](../{name}", f"]({page}.md")
     text = text.replace("](examples/README.rst)", "](gallery/index.rst)")
     source[0] = re.sub(r"\]\(\.\./(geovq(?:/[a-z]\w*)+)\.py\)", _api_page, text)
 
@@ -124,7 +127,7 @@ def _math(self, node):
 
 def setup(app):
     app.connect("builder-inited", _write_api, priority=400)
-    app.connect("source-read", _take_readme)
+    app.connect("source-read", _take)
     app.connect("autodoc-skip-member", _skip)
     # MathML: browsers draw it themselves, without scripts or fonts from elsewhere.
     app.add_html_math_renderer("mathml", (_math, None), (_math, None))

@@ -33,7 +33,7 @@ FOLDERS = 1000  # below the one that is read, looked into at most
 def load_folder(folder: str | os.PathLike[str]) -> tuple[np.ndarray, list[str]]:
     """Read the pictures of a folder, sorted by name and turned as their EXIF data says.
 
-    They are files *.png, *.jpg, *.jpeg, *.bmp, *.tif, *.tiff, *.webp and *.gif. Hidden files and
+    Their suffix is .png, .jpg, .jpeg, .bmp, .tif, .tiff, .webp or .gif. Hidden files and
     those that systems leave behind are passed over. What else is passed over is told: files of
     other kinds, and sub-folders with pictures in them.
 

@@ -204,7 +204,7 @@ def results_page(folder: Path) -> str:
         "# Results",
         "Written by `python -m stages.publish`; every figure is one that a run computed on its "
         "held-out test images. Likelihoods are in nats per image, Bernoulli on grey pixels unless "
-        "said otherwise; [the README](../README.md#how-to-read-the-table) explains the columns.",
+        "said otherwise; [the findings](findings.md#how-to-read-the-table) explain the columns.",
     ]
     for study in sorted(path.parent for path in folder.glob("*/page.md")):
         parts += [f"## {study.name}", (study / "page.md").read_text(encoding="utf-8").strip()]

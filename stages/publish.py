@@ -3,15 +3,14 @@
     python -m stages.publish mnist-30-bits -S prepare.dataset=mnist -S prepare.root=../shared/data
 
 The run is a DVC experiment called NAME in a temporary workspace: the checkout stays as it is, and
-stages whose inputs are already in the cache do not run again. docs/results.md and the README's
-table are rewritten from all the results there are. With --page only that is done.
+stages whose inputs are already in the cache do not run again. docs/results.md and the table in
+docs/findings.md are rewritten from all the results there are. With --page only that is done.
 """
 
 import argparse
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 from dvc.api import DVCFileSystem
 
@@ -39,10 +38,10 @@ def main(params: Params) -> None:
         keep(options.name)
     with new_file(RESULTS.with_suffix(".md"), ".md") as stream:
         stream.write(results_page(RESULTS).encode())
-    readme = Path("README.md")
+    findings = RESULTS.with_name("findings.md")
     block = re.compile(r"(<!-- results -->\n).*?(<!-- end of results -->)", re.DOTALL)
-    text = block.sub(rf"\1{summary(RESULTS)}\n\2", readme.read_text(encoding="utf-8"))
-    with new_file(readme, ".md") as stream:
+    text = block.sub(rf"\1{summary(RESULTS)}\n\2", findings.read_text(encoding="utf-8"))
+    with new_file(findings, ".md") as stream:
         stream.write(text.encode())
 
 

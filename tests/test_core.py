@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
+from pathlib import Path
 
 from packaging.requirements import Requirement
 
-CORE = ["faiss-cpu", "joblib", "numba", "numpy", "scikit-learn", "scipy", "tqdm"]
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+CORE = tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
 
 
 def _closure(names):

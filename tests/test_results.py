@@ -24,5 +24,12 @@ def test_the_results_page_is_made_of_the_results():
         assert study.read_text().strip() in page
 
 
-def test_the_readme_shows_their_summary():
-    assert summary(RESULTS) in (ROOT / "README.md").read_text()
+def test_the_findings_show_their_summary():
+    assert summary(RESULTS) in (ROOT / "docs" / "findings.md").read_text()
+
+
+def test_the_readme_shows_four_rows_of_it():
+    rows = [row for row in (ROOT / "README.md").read_text().splitlines() if row.startswith("|")]
+    found = summary(RESULTS).splitlines()
+    begin = found.index(rows[2])
+    assert rows == found[:2] + found[begin : begin + 4]
