@@ -173,7 +173,7 @@ def load_module(path: PathLike, cls: type[Module]) -> Module:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from geovq.models.layers import initial_weights
+    from geovq.weights import initial_weights
 
     try:
         with open_regular(path, "weights file") as stream:

@@ -10,12 +10,12 @@ import torch
 from geovq.errors import InputError
 from geovq.layout import layout_of
 from geovq.models.code_decoder import CodeDecoder
-from geovq.models.layers import initial_weights
 from geovq.models.vae import VAE
 from geovq.models.vqvae import VQVAE
 from geovq.quantizer import GeodesicQuantizer
 from geovq.store import load_module, save_module
 from geovq.tokenizer import PostHocTokenizer, code_vectors
+from geovq.weights import initial_weights
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).random((40, 8, 12), dtype=np.float32))
 MLP = {"latent_dim": 6, "hidden": [16], "architecture": "mlp"}

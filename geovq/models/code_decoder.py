@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from geovq.fingerprint import fingerprint, fingerprint_of
 from geovq.layout import refined_layout
 from geovq.models.code_tables import CodeTables
-from geovq.models.layers import check_size, initial_weights
+from geovq.models.layers import check_size
 from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import decoder
 from geovq.models.vae import VAE
+from geovq.weights import initial_weights
 
 if TYPE_CHECKING:
     from geovq.quantizer import GeodesicQuantizer

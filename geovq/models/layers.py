@@ -1,13 +1,11 @@
-"""What several networks share: initial weights, layers, and checks of sizes and images."""
+"""What several networks share: layers, and checks of sizes and images."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 from geovq.errors import InputError
@@ -18,22 +16,10 @@ __all__ = [
     "check_images",
     "check_size",
     "colours",
-    "initial_weights",
     "perceptron",
 ]
 
 MOST_NUMBERS = 2**30  # in one array: 4 GiB, and training holds five of them
-
-
-@contextmanager
-def initial_weights(seed: int = 0) -> Iterator[None]:
-    """Weights of modules that are built inside come from `seed`; the caller's random state stays.
-
-    Weights are drawn on the CPU: no other device's random state is touched.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
 
 
 def check_size(what: str, *sizes: int) -> None:

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from geovq.models.classifier import Classifier
-from geovq.models.layers import initial_weights
 from geovq.params import TrainClassifier
 from geovq.training import loop
+from geovq.weights import initial_weights
 
 __all__ = ["train_classifier"]
 

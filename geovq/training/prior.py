@@ -12,12 +12,12 @@ from torch import Tensor
 
 from geovq.evaluation.rate import marginal_bits_per_token
 from geovq.fingerprint import fingerprint
-from geovq.models.layers import initial_weights
 from geovq.models.prior import Prior
 from geovq.params import TrainAR
 from geovq.training import loop
 from geovq.training.failures import WORSE, warn
 from geovq.training.loop import Log
+from geovq.weights import initial_weights
 
 __all__ = ["check_prior", "train_prior"]
 

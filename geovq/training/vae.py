@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from geovq.batches import in_batches
-from geovq.models.layers import initial_weights
 from geovq.models.vae import VAE, gaussian_kl
 from geovq.params import TrainVAE
 from geovq.training import loop
 from geovq.training.failures import check_loss, warn
 from geovq.training.loop import Log
+from geovq.weights import initial_weights
 
 __all__ = ["check_vae", "train_vae"]
 

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from geovq.batches import in_batches
 from geovq.evaluation.rate import perplexities
-from geovq.models.layers import initial_weights
 from geovq.models.vqvae import VQVAE
 from geovq.params import Budget, TrainVAE, TrainVQVAE
 from geovq.training import loop
 from geovq.training.failures import check_loss, warn
 from geovq.training.loop import Log
+from geovq.weights import initial_weights
 
 __all__ = ["check_vqvae", "train_vqvae"]
 
