@@ -10,12 +10,12 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: run plots quick test coverage audit docs lock clean
 
 run: .venv/ready  ## every stage, then the table of results
-	python -m stages.mend
+	python -m tools.mend
 	dvc repro
 	python -m geovq.report metrics/evaluate.json
 
 plots: .venv/ready  ## DVC's page of plots, readable offline; REVISIONS="HEAD~1 HEAD" compares
-	python -m stages.plots $(REVISIONS)
+	python -m tools.plots $(REVISIONS)
 
 quick: .venv/ready  ## style, types, layers, and the tests that take seconds at most
 	ruff check .

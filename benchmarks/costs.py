@@ -35,8 +35,8 @@ from benchmarks.common import (
 
 def work(path: str, count: int, seed: int, jobs: int) -> dict[str, Any]:
     """One run in this process."""
-    from geovq.medoids import assign
-    from geovq.neighbors import nearest_neighbors
+    from geovq.clustering.medoids import assign
+    from geovq.clustering.neighbors import nearest_neighbors
 
     points = load(path, count)
     estimator(seed, jobs).fit(points[:500])  # imports and compilation
@@ -47,7 +47,7 @@ def work(path: str, count: int, seed: int, jobs: int) -> dict[str, Any]:
         searches.append(took)
         return found
 
-    with patch("geovq.geometry.nearest_neighbors", watched):
+    with patch("geovq.clustering.geometry.nearest_neighbors", watched):
         memory, (seconds, _) = peak_memory(lambda: timed(lambda: kmeans.fit(points)))
     search = searches[0]  # a second one measures the recall
     one_pass, _ = timed(lambda: assign(kmeans.graph_, kmeans.node_medoids_), 9)

@@ -43,7 +43,7 @@ def clara(points: np.ndarray, seed: int, jobs: int, budget: float) -> np.ndarray
     import kmedoids
     from scipy.sparse.csgraph import dijkstra
 
-    from geovq.medoids import assign
+    from geovq.clustering.medoids import assign
 
     begin, random = time.perf_counter(), np.random.default_rng(seed)
     graph, best, least = graph_of(points), np.empty(0), np.inf
@@ -106,8 +106,8 @@ def euclidean_labels(points: np.ndarray, seed: int) -> np.ndarray:
 
 
 def graph_of(points: np.ndarray) -> Any:
-    from geovq.geometry import Geometry
-    from geovq.graph import build_graph
+    from geovq.clustering.geometry import Geometry
+    from geovq.clustering.graph import build_graph
 
     return build_graph(Geometry(points, NEIGHBORS, points)).matrix
 
@@ -125,7 +125,7 @@ def mean_distances(points: np.ndarray, found: Any) -> tuple[float, float]:
     """To the medoid of one's cluster, and to the nearest medoid."""
     from scipy.sparse.csgraph import dijkstra
 
-    from geovq.medoids import assign
+    from geovq.clustering.medoids import assign
 
     graph = graph_of(points)
     labels, medoids = (None, found) if isinstance(found, np.ndarray) else found

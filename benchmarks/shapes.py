@@ -24,8 +24,8 @@ from sklearn.metrics import adjusted_rand_score
 from tabulate import tabulate
 
 from geovq import GeodesicKMeans
-from geovq.figures import COLORS
-from geovq.store import save_figure
+from geovq.files.store import save_figure
+from geovq.report.figures import COLORS
 
 
 class Shape(NamedTuple):

@@ -20,9 +20,9 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from geovq.batches import as_pixels
-from geovq.data import load_images
+from geovq.data.sets import load_images
 from geovq.models.vae import VAE
-from geovq.params import load_params
+from geovq.params.reading import load_params
 from geovq.training.loop import fit
 
 

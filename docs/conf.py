@@ -69,10 +69,10 @@ def _write_api(app):
     lines = "".join(f"   {name}\n" for name in modules)
     pages = {
         "index": "Python API\n==========\n\n"
-        "Start with :class:`~geovq.codec.Codec`, which turns images into tokens and back,\n"
-        ":class:`~geovq.quantizer.GeodesicQuantizer`, which gives tokens to latents, and\n"
-        ":class:`~geovq.geodesic_kmeans.GeodesicKMeans`, which clusters any points. All are\n"
-        "imported from ``geovq`` itself.\n\n"
+        "Start with :class:`~geovq.codec.codec.Codec`, which turns images into tokens and back,\n"
+        ":class:`~geovq.quantization.quantizer.GeodesicQuantizer`, which gives tokens to latents,\n"
+        "and :class:`~geovq.clustering.geodesic_kmeans.GeodesicKMeans`, which clusters points.\n"
+        "All are imported from ``geovq`` itself.\n\n"
         f".. autosummary::\n\n{lines}\n.. toctree::\n   :hidden:\n\n{lines}"
     }
     for name, is_package in modules.items():

@@ -3,18 +3,18 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from geovq.codec import Codec
-    from geovq.geodesic_kmeans import GeodesicKMeans
-    from geovq.quantizer import GeodesicQuantizer
+    from geovq.clustering.geodesic_kmeans import GeodesicKMeans
+    from geovq.codec.codec import Codec
+    from geovq.quantization.quantizer import GeodesicQuantizer
 
 __all__ = ["Codec", "GeodesicKMeans", "GeodesicQuantizer"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Codec": "geovq.codec",
-    "GeodesicKMeans": "geovq.geodesic_kmeans",
-    "GeodesicQuantizer": "geovq.quantizer",
+    "Codec": "geovq.codec.codec",
+    "GeodesicKMeans": "geovq.clustering.geodesic_kmeans",
+    "GeodesicQuantizer": "geovq.quantization.quantizer",
 }
 
 

@@ -2,11 +2,11 @@
 
 import sys
 
-from geovq._process import ended_while_importing
+from geovq.process import ended_while_importing
 
 sys.excepthook = ended_while_importing
 
-from geovq.cli import main  # noqa: E402  (what is to be hooked)
+from geovq.cli.commands import main  # noqa: E402  (what is to be hooked)
 
 if __name__ == "__main__":
     main()

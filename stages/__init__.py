@@ -5,8 +5,8 @@ Importing this package sets the process up, before torch and its like are loaded
 
 import sys
 
-from geovq._process import ended_while_importing
-from geovq._threads import sleep_when_idle
+from geovq.process import ended_while_importing
+from geovq.threads import sleep_when_idle
 from stages._dvc import end_with_dvc
 
 sleep_when_idle()

@@ -7,19 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from geovq._process import in_one_line
 from geovq.errors import InputError, WeightsFileError
-from geovq.params import Params, load_params
+from geovq.params.reading import load_params
+from geovq.params.sections import Params
+from geovq.process import in_one_line
 from geovq.training.checkpoints import checked_folder
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from geovq.codec.tokenizer import Tokenizer
     from geovq.models.prior import Prior
     from geovq.models.vae import VAE
     from geovq.models.vqvae import VQVAE
-    from geovq.quantizer import GeodesicQuantizer
-    from geovq.tokenizer import Tokenizer
+    from geovq.quantization.quantizer import GeodesicQuantizer
 
 __all__ = [
     "TOKENIZERS",
@@ -88,9 +89,9 @@ class Fitted(NamedTuple):
 
 def load_fitted() -> Fitted:
     """Open the model folders, and the tokens that have to be theirs."""
-    from geovq.codec import Codec
-    from geovq.fingerprint import fingerprint
-    from geovq.store import load_npz
+    from geovq.codec.codec import Codec
+    from geovq.files.fingerprint import fingerprint
+    from geovq.files.store import load_npz
 
     codecs: dict[str, Any] = {name: Codec.load(CODECS / name) for name in TOKENIZERS}
     tokens = {}

@@ -4,18 +4,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geovq import figures
 from geovq.batches import as_pixels, best_device, in_batches
+from geovq.codec.tokenizer import PostHocTokenizer, Tokenizer
+from geovq.data.splits import Images
 from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
-from geovq.evaluation.distortion import bce
-from geovq.evaluation.examples import SHOWN, reconstructions, samples, spread
+from geovq.files.store import load_module, load_npz, save_figure, save_json
+from geovq.files.writing import new_file
 from geovq.models.classifier import Classifier
-from geovq.params import Params
-from geovq.report import NAMES, remarks
-from geovq.splits import Images
-from geovq.store import load_module, load_npz, save_figure, save_json
-from geovq.tokenizer import PostHocTokenizer, Tokenizer
-from geovq.writing import new_file
+from geovq.models.distortion import bce
+from geovq.params.sections import Params
+from geovq.report import figures
+from geovq.report.examples import SHOWN, reconstructions, samples, spread
+from geovq.report.table import NAMES, remarks
 from stages.common import (
     CODES,
     CURVES,

@@ -1,13 +1,13 @@
 """Posteriors → codebooks and codes of the geodesic quantiser and its Euclidean twin."""
 
 from geovq.batches import as_pixels, best_device
-from geovq.evaluation.distortion import bce
+from geovq.codec.tokenizer import PostHocTokenizer
+from geovq.data.splits import Images
+from geovq.files.store import load_module, load_npz, save_json, save_npz
+from geovq.models.distortion import bce
 from geovq.models.vae import VAE
-from geovq.params import Params
-from geovq.quantizer import GeodesicQuantizer
-from geovq.splits import Images
-from geovq.store import load_module, load_npz, save_json, save_npz
-from geovq.tokenizer import PostHocTokenizer
+from geovq.params.sections import Params
+from geovq.quantization.quantizer import GeodesicQuantizer
 from stages.common import CODEBOOKS, CODES, IMAGES, LATENTS, METRICS, MODELS, POSTHOC, run
 
 

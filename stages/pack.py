@@ -4,16 +4,16 @@ import math
 from typing import Any
 
 from geovq.batches import best_device
-from geovq.codec import Codec
-from geovq.model_files import about
+from geovq.codec.codec import Codec
+from geovq.codec.folder import about
+from geovq.codec.tokenizer import PostHocTokenizer
+from geovq.files.store import load_json, load_module, load_npz
 from geovq.models.code_decoder import CodeDecoder
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
 from geovq.models.vqvae import VQVAE
-from geovq.params import Params
-from geovq.quantizer import GeodesicQuantizer
-from geovq.store import load_json, load_module, load_npz
-from geovq.tokenizer import PostHocTokenizer
+from geovq.params.sections import Params
+from geovq.quantization.quantizer import GeodesicQuantizer
 from stages.common import CODEBOOKS, CODECS, METRICS, MODELS, POSTHOC, TOKENIZERS, TOKENS, run
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from geovq.data import load_images
-from geovq.params import Params
-from geovq.store import save_npz
+from geovq.data.sets import load_images
+from geovq.files.store import save_npz
+from geovq.params.sections import Params
 from stages.common import IMAGES, run
 
 

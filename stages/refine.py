@@ -6,13 +6,13 @@ from functools import partial
 import torch
 
 from geovq.batches import as_pixels, in_batches
+from geovq.codec.tokenizer import PostHocTokenizer, code_vectors
+from geovq.data.splits import Images
 from geovq.errors import InputError
+from geovq.files.store import load_module, load_npz, save_json, save_module, save_npz
 from geovq.models.vae import VAE
-from geovq.params import Params
-from geovq.quantizer import GeodesicQuantizer
-from geovq.splits import Images
-from geovq.store import load_module, load_npz, save_json, save_module, save_npz
-from geovq.tokenizer import PostHocTokenizer, code_vectors
+from geovq.params.sections import Params
+from geovq.quantization.quantizer import GeodesicQuantizer
 from geovq.training.checkpoints import discard
 from geovq.training.refinement import Split, refined
 from stages.common import (

@@ -5,17 +5,17 @@ import json
 import numpy as np
 import torch
 
-from geovq import figures
 from geovq.batches import as_pixels
-from geovq.evaluation.examples import reconstructions, samples, spread
-from geovq.page import Codebook, Content, render
-from geovq.page.codebooks import Quantized, codebooks
-from geovq.page.explore import choose_pairs, decode_ways, token_by_token
-from geovq.params import Params
-from geovq.paths import PointGraph
-from geovq.splits import Images
-from geovq.store import load_npz
-from geovq.writing import new_file
+from geovq.clustering.paths import PointGraph
+from geovq.data.splits import Images
+from geovq.files.store import load_npz
+from geovq.files.writing import new_file
+from geovq.params.sections import Params
+from geovq.report import figures
+from geovq.report.examples import reconstructions, samples, spread
+from geovq.report.page import Codebook, Content, render
+from geovq.report.page.codebooks import Quantized, codebooks
+from geovq.report.page.explore import choose_pairs, decode_ways, token_by_token
 from stages.common import (
     IMAGES,
     LATENTS,

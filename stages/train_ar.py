@@ -7,8 +7,8 @@ from functools import partial
 import torch
 
 from geovq.errors import InputError
-from geovq.params import Params
-from geovq.store import load_npz, save_json, save_module
+from geovq.files.store import load_npz, save_json, save_module
+from geovq.params.sections import Params
 from geovq.training.checkpoints import discard
 from geovq.training.prior import train_prior
 from stages.common import METRICS, MODELS, TOKENIZERS, TOKENS, checkpoints, curves, run

@@ -7,10 +7,10 @@ Without labels there is nothing to learn: an untrained network of one class is w
 import torch
 
 from geovq.batches import as_pixels, in_batches
+from geovq.data.splits import Images
+from geovq.files.store import save_json, save_module
 from geovq.models.classifier import Classifier
-from geovq.params import Params
-from geovq.splits import Images
-from geovq.store import save_json, save_module
+from geovq.params.sections import Params
 from geovq.training.checkpoints import discard
 from geovq.training.classifier import train_classifier
 from stages.common import IMAGES, METRICS, MODELS, checkpoints, run

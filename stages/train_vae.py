@@ -1,9 +1,9 @@
 """Images → VAE weights and the posteriors of every split."""
 
 from geovq.batches import as_pixels, in_batches
-from geovq.params import Params
-from geovq.splits import Images
-from geovq.store import save_json, save_module, save_npz
+from geovq.data.splits import Images
+from geovq.files.store import save_json, save_module, save_npz
+from geovq.params.sections import Params
 from geovq.training.checkpoints import discard
 from geovq.training.vae import train_vae
 from stages.common import IMAGES, LATENTS, METRICS, MODELS, checkpoints, curves, run

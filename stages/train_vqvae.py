@@ -1,11 +1,11 @@
 """Images → VQ-VAE weights and tokens: the end-to-end baseline."""
 
 from geovq.batches import as_pixels, in_batches
-from geovq.evaluation.distortion import bce
-from geovq.params import Params
-from geovq.splits import Images
-from geovq.store import save_json, save_module, save_npz
-from geovq.tokenizer import code_vectors
+from geovq.codec.tokenizer import code_vectors
+from geovq.data.splits import Images
+from geovq.files.store import save_json, save_module, save_npz
+from geovq.models.distortion import bce
+from geovq.params.sections import Params
 from geovq.training.checkpoints import discard
 from geovq.training.vqvae import train_vqvae
 from stages.common import IMAGES, METRICS, MODELS, TOKENS, checkpoints, curves, run

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from benchmarks.fuzz_estimator import draw, run
+from checks.fuzz_estimator import draw, run
 from geovq import GeodesicKMeans
-from geovq._swaps import _pop
+from geovq.clustering.fasterpam import _pop
 from geovq.errors import InputError
 
 

@@ -79,7 +79,7 @@ def open_page():
 @pytest.fixture(scope="session")
 def warm():
     """What runs DVC and the stages without importing anew what they need."""
-    from benchmarks.warm import Warm
+    from checks.warm import Warm
 
     started = Warm()
     yield started
@@ -98,7 +98,7 @@ def copy(tmp_path_factory, warm, records):
 
     Whatever the environment tells of its user and machine has the word `sentinel` in it.
     """
-    from benchmarks.small import IN_ORDER, Copy
+    from checks.small import IN_ORDER, Copy
 
     folder = tmp_path_factory.mktemp("first") / "sentinel: über uns, $HOME 'x'"
     names = dict.fromkeys(("USER", "LOGNAME", "USERNAME", "HOSTNAME"), "sentinel")

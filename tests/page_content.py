@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from geovq.page import Codebook, Content, TokenSteps, Way
+from geovq.report.page import Codebook, Content, TokenSteps, Way
 
 TOKENIZERS = ("geodesic", "euclidean", "vqvae")
 CODES, TOKENS, IMAGES, SHAPE, GRID = 9, 6, 70, (8, 12), (2, 3)

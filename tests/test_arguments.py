@@ -7,8 +7,8 @@ import pytest
 from scipy import sparse
 
 from geovq import GeodesicKMeans, GeodesicQuantizer
+from geovq.clustering.paths import PointGraph
 from geovq.errors import InputError
-from geovq.paths import PointGraph
 
 NOT_INTEGERS = [True, 2.0, "2", None, np.nan, np.inf, 1j, [2], np.array([2, 3]), np.bool_(True)]
 NOT_NUMBERS = [True, "1", None, np.nan, np.inf, -np.inf, 0, -1.0, 1j, [1.0]]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from benchmarks.fuzz_estimator import Case, draw, run, shortest
+from checks.fuzz_estimator import Case, draw, run, shortest
 from geovq import GeodesicKMeans
 
 pytestmark = pytest.mark.filterwarnings("ignore:the .*-NN graph had")
@@ -26,7 +26,7 @@ def test_random_cases_are_what_brute_force_says(first):
 
 
 def test_the_fuzzer_counts_what_it_finds():
-    command = [sys.executable, "-m", "benchmarks.fuzz_estimator", "--executions", "3"]
+    command = [sys.executable, "-m", "checks.fuzz_estimator", "--executions", "3"]
     told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
     assert told.splitlines()[-1] == "3 executions: crash 0, hang 0, wrong 0, refused 0"
 

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from sklearn.datasets import load_digits
 
 from geovq import Codec
-from geovq.cli import main
+from geovq.cli.commands import main
+from geovq.data.folders import load_folder, save_folder
 from geovq.evaluation.semantics import purity
-from geovq.images import load_folder, save_folder
 
 SMALL = "--codes 8 --tokens 2 --steps 20 --latent-dim 4"
 
@@ -271,7 +271,7 @@ def test_what_is_nobodys_mistake_is_status_1(work, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("geovq.codec.Codec.load", full)
+    monkeypatch.setattr("geovq.codec.codec.Codec.load", full)
     result = geovq("sample model new", status=1)
     assert result.stderr == "error: [Errno 28] No space left on device\n"
 
@@ -305,7 +305,7 @@ def test_commands_that_only_decode_import_no_clustering(home, tmp_path):
         words = [sys.executable, "-c", code, *map(str, command)]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
         loaded = set(done.stdout.split())
-        assert "geovq.codec" in loaded
+        assert "geovq.codec.codec" in loaded
         heavy = {"numba", "faiss", "matplotlib", "torchvision", "torchmetrics"}
         assert not loaded & heavy
 

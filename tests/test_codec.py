@@ -11,9 +11,9 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from geovq import Codec, GeodesicQuantizer
+from geovq.codec.tokenizer import PostHocTokenizer
 from geovq.errors import InputError
-from geovq.evaluation.distortion import bce
-from geovq.tokenizer import PostHocTokenizer
+from geovq.models.distortion import bce
 
 FILES = {
     *("vae.safetensors", "codebook.npz", "decoder.safetensors", "prior.safetensors"),

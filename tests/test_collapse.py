@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from geovq.errors import TrainingWarning
-from geovq.evaluation.rate import marginal_bits_per_token
 from geovq.models.likelihood import Bernoulli
-from geovq.params import TrainAR, TrainVAE, TrainVQVAE
+from geovq.params.sections import TrainAR, TrainVAE, TrainVQVAE
+from geovq.quantization.rate import marginal_bits_per_token
 from geovq.training.prior import check_prior
 from geovq.training.vae import check_vae
 from geovq.training.vqvae import check_vqvae

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from geovq._compiled import compiled
-from geovq._swaps import improve, two_nearest
+from geovq.clustering.compiled import compiled
+from geovq.clustering.fasterpam import improve, two_nearest
 from geovq.errors import InputError
 
 PATH = np.array([[0, 1, 0, 0], [1, 0, 2, 0], [0, 2, 0, 3], [0, 0, 3, 0.0]])
@@ -113,7 +113,7 @@ def test_a_cache_that_fails_stops_nothing(monkeypatch, name, trouble):
 def test_what_was_compiled_is_kept(tmp_path):
     """A second process compiles nothing."""
     code = (
-        "import numpy as np; from geovq import _swaps; from geovq._swaps import _push;"
+        "import numpy as np; from geovq.clustering.fasterpam import _push;"
         "_push(np.empty(4), np.empty(4, np.int64), 0, 1.0, 1);"
         "print(sum(_push.stats.cache_hits.values()), sum(_push.stats.cache_misses.values()))"
     )

@@ -9,12 +9,12 @@ import pytest
 import torch
 from sklearn.utils import Bunch
 
-from geovq.data import held_out, load_images
+from geovq.data.idx import MIRRORS, read_idx
+from geovq.data.sets import held_out, load_images
+from geovq.data.splits import Images
 from geovq.errors import InputError
-from geovq.idx import MIRRORS, read_idx
-from geovq.params import load_params
-from geovq.splits import Images
-from geovq.store import save_npz
+from geovq.files.store import save_npz
+from geovq.params.reading import load_params
 from geovq.training.classifier import train_classifier
 
 

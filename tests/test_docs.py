@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from sklearn.datasets import load_digits
 
-from geovq.cli import main
+from geovq.cli.commands import main
 from geovq.training import loop
 
 ROOT = Path(__file__).parents[1]

@@ -11,8 +11,8 @@ import pytest
 from reached import Project, chains
 from ruamel.yaml import YAML
 
-from benchmarks.small import Copy
-from geovq.params import Params
+from checks.small import Copy
+from geovq.params.sections import Params
 
 ROOT = Path(__file__).parents[1]
 STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
@@ -22,15 +22,16 @@ EXEMPT = {
     "stages/__init__.py": "how a process begins",
     "stages/_dvc.py": "when it ends",
     "geovq/__init__.py": "the version, part of each file's mark: a release computes nothing anew",
-    "geovq/_process.py": "how a process ends",
-    "geovq/_threads.py": "what threads do while they have no work",
+    "geovq/process.py": "how a process ends",
+    "geovq/threads.py": "what threads do while they have no work",
     "geovq/errors.py": "names of errors",
-    "geovq/_explain.py": "what messages say",
-    "geovq/_yaml.py": "reads params.yaml, whose values DVC compares itself",
-    "geovq/params.py": "the same",
-    "geovq/_reading.py": "opens a file, or says why not",
-    "geovq/places.py": "where may be written",
-    "geovq/writing.py": "how files are written, whatever is in them",
+    "geovq/params/explain.py": "what messages say",
+    "geovq/params/yaml.py": "reads params.yaml, whose values DVC compares itself",
+    "geovq/params/reading.py": "the same",
+    "geovq/params/sections.py": "the same",
+    "geovq/files/reading.py": "opens a file, or says why not",
+    "geovq/files/places.py": "where may be written",
+    "geovq/files/writing.py": "how files are written, whatever is in them",
     "geovq/training/checkpoints.py": "a training that goes on comes to what it would have come to",
     "geovq/training/failures.py": "warns when all is done",
     "geovq/training/prior.py:check_prior": "the same",
@@ -48,7 +49,7 @@ def beside(path):
     return {
         other.relative_to(ROOT).as_posix()
         for other in folder.iterdir()
-        if other.is_file() and other.suffix != ".py"
+        if other.is_file() and other.suffix not in (".py", ".typed")
     }
 
 

@@ -15,8 +15,8 @@ import pytest
 from ruamel.yaml import YAML
 from sklearn.datasets import load_digits
 
-from benchmarks.small import Copy
-from geovq.images import save_folder
+from checks.small import Copy
+from geovq.data.folders import save_folder
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = """
@@ -70,14 +70,14 @@ def test_files_have_any_name_in_any_locale(tmp_path):
 def test_without_git_it_says_what_to_do_and_then_runs(tmp_path, warm):
     copy = Copy(tmp_path, warm)
     shutil.rmtree(tmp_path / ".git")
-    said = copy("python", "-m", "stages.mend", fails=True)
+    said = copy("python", "-m", "tools.mend", fails=True)
     assert said == (
         f"error: {tmp_path} is not a git repository; `git init` makes it one, "
         "`dvc config --local core.no_scm true` does without\n"
     )
     copy("dvc", "config", "--local", "core.no_scm", "true")
     copy.changes = {"PATH": str(Path(sys.executable).parent)}
-    assert copy("python", "-m", "stages.mend") == ""
+    assert copy("python", "-m", "tools.mend") == ""
     assert copy.repro("prepare") == {"prepare"}
 
 

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from geovq import GeodesicKMeans
+from geovq.clustering.lengths import METRICS
 from geovq.errors import InputError
-from geovq.lengths import METRICS
 
 
 @pytest.mark.filterwarnings("ignore:the .*-NN graph had:UserWarning")

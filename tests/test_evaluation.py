@@ -6,25 +6,25 @@ import torch
 from torch.distributions import Bernoulli
 
 from geovq import GeodesicQuantizer
+from geovq.codec.tokenizer import PostHocTokenizer
 from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
-from geovq.evaluation.distortion import bce, least_bce, mean_image_bce, psnr
 from geovq.evaluation.frechet import Frechet
-from geovq.evaluation.rate import (
+from geovq.evaluation.semantics import nmi, purity
+from geovq.models.classifier import Classifier
+from geovq.models.distortion import bce, least_bce, mean_image_bce, psnr
+from geovq.models.likelihood import Bernoulli as BernoulliPixels
+from geovq.models.likelihood import DiscretizedLogistic
+from geovq.models.prior import Prior
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
+from geovq.quantization.rate import (
     bits_per_image,
     codes_used,
     draw_independent,
     marginal_bits_per_token,
     perplexity,
 )
-from geovq.evaluation.semantics import nmi, purity
-from geovq.models.classifier import Classifier
-from geovq.models.likelihood import Bernoulli as BernoulliPixels
-from geovq.models.likelihood import DiscretizedLogistic
-from geovq.models.prior import Prior
-from geovq.models.vae import VAE
-from geovq.models.vqvae import VQVAE
-from geovq.report import NAMES, constants, remarks, table
-from geovq.tokenizer import PostHocTokenizer
+from geovq.report.table import NAMES, constants, remarks, table
 
 
 def test_distortion_by_hand(images):

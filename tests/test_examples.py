@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from geovq.evaluation.examples import SHOWN, pixels, reconstructions, samples, spread
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
 from geovq.models.vqvae import VQVAE
-from geovq.report import NAMES
+from geovq.report.examples import SHOWN, pixels, reconstructions, samples, spread
+from geovq.report.table import NAMES
 
 
 @pytest.fixture

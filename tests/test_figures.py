@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from geovq import figures
-from geovq.store import save_figure
+from geovq.files.store import save_figure
+from geovq.report import figures
 
 
 @pytest.fixture

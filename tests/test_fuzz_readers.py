@@ -1,6 +1,6 @@
 """Readers and damaged files: a short run of the benchmark; what it found is in their own tests."""
 
-from benchmarks.fuzz_readers import fuzz
+from checks.fuzz_readers import fuzz
 
 
 def test_damaged_files_are_read_or_refused_and_nothing_else():

@@ -6,11 +6,12 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_moons, make_swiss_roll
 from sklearn.metrics import adjusted_rand_score
 
-from geovq import GeodesicKMeans, k_medoids, medoids
+from geovq import GeodesicKMeans
+from geovq.clustering import k_medoids, medoids
+from geovq.clustering.geometry import Geometry
+from geovq.clustering.graph import build_graph
+from geovq.clustering.medoids import _better_medoids, assign, euclidean_start
 from geovq.errors import InputError
-from geovq.geometry import Geometry
-from geovq.graph import build_graph
-from geovq.medoids import _better_medoids, assign, euclidean_start
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial.distance import cdist
 
-from geovq import neighbors
-from geovq.geometry import Geometry, euclidean_length
-from geovq.graph import build_graph, smooth
-from geovq.neighbors import nearest_neighbors
+from geovq.clustering import neighbors
+from geovq.clustering.geometry import Geometry, euclidean_length
+from geovq.clustering.graph import build_graph, smooth
+from geovq.clustering.neighbors import nearest_neighbors
 
 
 def geometry(points, k=5, **options):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geovq.data.folders import load_folder, save_folder
 from geovq.errors import InputError
-from geovq.images import load_folder, save_folder
 
 
 @pytest.fixture
@@ -419,7 +419,7 @@ def test_whatever_a_decoder_raises_names_the_file(pictures, monkeypatch, error):
 
 
 def test_pictures_that_do_not_fit_into_memory_are_not_decoded(pictures, monkeypatch):
-    monkeypatch.setattr("geovq.images.free_memory", lambda: 900)
+    monkeypatch.setattr("geovq.data.folders.free_memory", lambda: 900)
     with pytest.raises(InputError, match=r"3 pictures of 12 × 9 pixels take .* GB; allowed: at "):
         load_folder(pictures[0])
 

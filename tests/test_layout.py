@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from geovq.codec.tokenizer import PostHocTokenizer
 from geovq.errors import InputError
-from geovq.layout import (
+from geovq.files.store import save_npz
+from geovq.models.code_decoder import CodeDecoder
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
+from geovq.params.sections import GeodesicQuantize
+from geovq.quantization.layout import (
     LAYOUTS,
     Grid,
     LayoutName,
@@ -19,13 +25,7 @@ from geovq.layout import (
     refined_layout,
     sample_cells,
 )
-from geovq.models.code_decoder import CodeDecoder
-from geovq.models.vae import VAE
-from geovq.models.vqvae import VQVAE
-from geovq.params import GeodesicQuantize
-from geovq.quantizer import GeodesicQuantizer
-from geovq.store import save_npz
-from geovq.tokenizer import PostHocTokenizer
+from geovq.quantization.quantizer import GeodesicQuantizer
 
 
 def test_layouts_are_known_by_their_names():
@@ -157,7 +157,7 @@ def test_a_new_layout_is_a_class(latents, images, tmp_path, monkeypatch):
 
 
 def test_a_sample_has_no_cell_twice(monkeypatch):
-    monkeypatch.setattr("geovq.layout.SAMPLE", 100)
+    monkeypatch.setattr("geovq.quantization.layout.SAMPLE", 100)
     rows = sample_cells(150, seed=1)
     assert len(rows) == 100
     assert (np.diff(rows) > 0).all()

@@ -5,9 +5,9 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from geovq import GeodesicKMeans
+from geovq.clustering.geometry import Geometry
+from geovq.clustering.lengths import METRICS, edge_length
 from geovq.errors import InputError
-from geovq.geometry import Geometry
-from geovq.lengths import METRICS, edge_length
 
 pytestmark = pytest.mark.filterwarnings("ignore:the .*-NN graph had")
 NAMES = {"manhattan": "cityblock"}

@@ -5,15 +5,15 @@ import pytest
 import torch
 from scipy.special import expit
 
+from geovq.codec.tokenizer import PostHocTokenizer
 from geovq.errors import InputError
+from geovq.files.store import load_module, save_module
 from geovq.models.code_decoder import CodeDecoder
 from geovq.models.likelihood import Bernoulli, DiscretizedLogistic, likelihood_of
 from geovq.models.vae import VAE
 from geovq.models.vqvae import VQVAE
-from geovq.params import Refine, TrainVAE
-from geovq.quantizer import GeodesicQuantizer
-from geovq.store import load_module, save_module
-from geovq.tokenizer import PostHocTokenizer
+from geovq.params.sections import Refine, TrainVAE
+from geovq.quantization.quantizer import GeodesicQuantizer
 from geovq.training.refinement import refine
 from geovq.training.vae import train_vae
 

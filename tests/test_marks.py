@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 
 from geovq import GeodesicKMeans, GeodesicQuantizer
 from geovq.errors import InputError, WeightsFileError
-from geovq.marks import (
+from geovq.files.marks import (
     HOLE,
     MARK_FILE,
     Mark,
@@ -21,13 +21,13 @@ from geovq.marks import (
     mark_text,
     seal,
 )
+from geovq.files.store import load_module, load_npz, save_module, save_npz
+from geovq.files.writing import new_folder
 from geovq.models.classifier import Classifier
 from geovq.models.code_decoder import CodeDecoder
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
 from geovq.models.vqvae import VQVAE
-from geovq.store import load_module, load_npz, save_module, save_npz
-from geovq.writing import new_folder
 
 MODULES = {
     "VAE": lambda: VAE((8, 8), 2, [3]),

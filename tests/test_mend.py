@@ -13,8 +13,8 @@ from dvc.rwlock import rwlock
 from ruamel.yaml import YAML
 
 from geovq.errors import InputError
-from geovq.writing import PARTIAL
-from stages.mend import main
+from geovq.files.writing import PARTIAL
+from tools.mend import main
 
 AUTHOR = ["-c", "user.name=t", "-c", "user.email=t@t"]
 STAGES = {

@@ -14,7 +14,7 @@ from geovq.models.networks import decoder, encoder
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE, gaussian_kl
 from geovq.models.vqvae import VQVAE
-from geovq.params import TrainVAE
+from geovq.params.sections import TrainVAE
 from geovq.training.vae import train_vae
 
 # --- VAE

@@ -1,10 +1,10 @@
-"""The table of mutants stays true to the code; `python -m benchmarks.mutants` runs them."""
+"""The table of mutants stays true to the code; `python -m checks.mutants` runs them."""
 
 from collections import Counter
 
 import pytest
 
-from benchmarks.mutants import ROOT, main, mutants, summary
+from checks.mutants import ROOT, main, mutants, summary
 
 ALL = mutants()
 
@@ -34,9 +34,9 @@ def test_a_fault_that_is_no_longer_there_is_told():
 
 def test_groups_and_modules_are_chosen_by_name(capsys, monkeypatch):
     assert {mutant.group for mutant in mutants(["metrics"])} == {"metrics"}
-    chosen = mutants(["geovq/npz.py"])
-    assert {mutant.module for mutant in chosen} == {"geovq/npz.py"}
-    monkeypatch.setattr("sys.argv", ["mutants", "--list", "geovq/npz.py"])
+    chosen = mutants(["geovq/files/npz.py"])
+    assert {mutant.module for mutant in chosen} == {"geovq/files/npz.py"}
+    monkeypatch.setattr("sys.argv", ["mutants", "--list", "geovq/files/npz.py"])
     main()
     assert capsys.readouterr().out.splitlines() == [str(mutant) for mutant in chosen]
 

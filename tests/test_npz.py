@@ -12,7 +12,7 @@ import pytest
 from numpy.lib import format as npy
 
 from geovq.errors import InputError
-from geovq.npz import read_npz
+from geovq.files.npz import read_npz
 
 
 def header(shape, descr="|u1", version=(1, 0), data=b""):
@@ -207,7 +207,7 @@ def test_bombs_are_not_unpacked(tmp_path, monkeypatch):
     assert refused(path, most=1000).endswith(
         "arrays of 0.002 GB; allowed: at most 1e-06 GB, what is free"
     )
-    monkeypatch.setattr("geovq.npz.HARMLESS", 1_000_000)
+    monkeypatch.setattr("geovq.files.npz.HARMLESS", 1_000_000)
     assert "allowed: at most 800 times as much" in refused(path)
     np.savez(path, a=np.zeros(2_000_000, np.uint8))
     assert len(read_npz(path)["a"]) == 2_000_000
@@ -219,15 +219,15 @@ def test_memory_that_is_not_there_is_told(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise MemoryError
 
-    monkeypatch.setattr("geovq.npz._array", full)
+    monkeypatch.setattr("geovq.files.npz._array", full)
     assert refused(tmp_path / "a.npz").endswith("its arrays do not fit into memory")
 
 
 def test_what_is_free_is_told_by_the_system_or_taken_as_all(monkeypatch):
-    from geovq._reading import free_memory
+    from geovq.files.reading import free_memory
 
     assert 1e6 < free_memory() < 1e15
-    monkeypatch.setattr("geovq._reading.Path", lambda name: (_ for _ in ()).throw(OSError))
+    monkeypatch.setattr("geovq.files.reading.Path", lambda name: (_ for _ in ()).throw(OSError))
     assert 1e6 < free_memory() < 1e15
 
 

@@ -16,7 +16,8 @@ import geovq
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-OURS = {"geovq", "stages", "benchmarks", "tests"}
+OURS = {"geovq", "stages", "studies", "tools", "checks", "benchmarks", "tests"}
+OURS |= {path.stem for path in Path(__file__).parent.glob("*.py")}
 ASKED_FOR = {"onebatch"}  # a rival whose benchmark says how to install it
 
 
@@ -44,7 +45,11 @@ def imported(folder):
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("geovq", ["images"]), ("stages", ["pipeline"]), ("benchmarks", ["dev"]), ("tests", ["dev"])],
+    [
+        ("geovq", ["images"]),
+        *((folder, ["pipeline"]) for folder in ("stages", "tools")),
+        *((folder, ["dev"]) for folder in ("studies", "checks", "benchmarks", "tests")),
+    ],
 )
 def test_what_is_imported_is_asked_for(folder, extras):
     asked = named(PROJECT["dependencies"] + [f"geovq[{extra}]" for extra in extras])

@@ -12,19 +12,19 @@ import pytest
 import torch
 from PIL import Image
 
+from geovq.clustering.graph import build_graph
+from geovq.clustering.paths import PointGraph
+from geovq.codec.tokenizer import PostHocTokenizer
 from geovq.errors import InputError
-from geovq.evaluation.distortion import bce
-from geovq.graph import build_graph
+from geovq.models.distortion import bce
 from geovq.models.vae import VAE
 from geovq.models.vqvae import VQVAE
-from geovq.page import Codebook, render
-from geovq.page.codebooks import Quantized, codebooks
-from geovq.page.explore import choose_pairs, decode_ways, token_by_token
-from geovq.page.sprites import COLUMNS, GAP, MAX_SIDE, as_bytes, sheet, strip
-from geovq.page.tiles import order
-from geovq.paths import PointGraph
-from geovq.quantizer import GeodesicQuantizer
-from geovq.tokenizer import PostHocTokenizer
+from geovq.quantization.quantizer import GeodesicQuantizer
+from geovq.report.page import Codebook, render
+from geovq.report.page.codebooks import Quantized, codebooks
+from geovq.report.page.explore import choose_pairs, decode_ways, token_by_token
+from geovq.report.page.sprites import COLUMNS, GAP, MAX_SIDE, as_bytes, sheet, strip
+from geovq.report.page.tiles import order
 from tests.page_content import (
     CODES,
     GRID,

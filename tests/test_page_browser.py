@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geovq.page import render
+from geovq.report.page import render
 from tests.page_content import CODES, GRID, SHAPE, TOKENIZERS, TOKENS, draw_content, embedded
 
 pytestmark = pytest.mark.slow

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from geovq._explain import allowed
 from geovq.errors import InputError
-from geovq.params import Params, Section, as_params, load_params
+from geovq.params.explain import allowed
+from geovq.params.reading import as_params, load_params
+from geovq.params.sections import Params, Section
 
 DEFAULTS = Path(__file__).parents[1] / "params.yaml"
 PAGE = DEFAULTS.parent / "docs" / "parameters.md"

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_circles
 
-from benchmarks.paths import FRAMES, draw_pairs, main
-from benchmarks.paths_page import KINDS, METHODS
 from geovq import GeodesicKMeans
+from geovq.clustering.paths import PointGraph, resample
 from geovq.errors import InputError
-from geovq.paths import PointGraph, resample
+from studies.paths.page import KINDS, METHODS
+from studies.paths.run import FRAMES, draw_pairs, main
 
 pytestmark = pytest.mark.filterwarnings("ignore:the 10-NN graph had")
 

@@ -17,9 +17,9 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 from test_dvc_yaml import PROJECT, check, covers
 
-from benchmarks.interruptions import Commands, Stages
-from benchmarks.small import IN_ORDER, Copy
-from geovq.store import load_npz
+from checks.interruptions import Commands, Stages
+from checks.small import IN_ORDER, Copy
+from geovq.files.store import load_npz
 
 pytestmark = pytest.mark.slow
 EVERY_STAGE = set(IN_ORDER)
@@ -99,7 +99,7 @@ def test_the_page_shows_the_run(copy, open_page):
 
 
 def test_dvcs_plots_are_drawn_without_a_network(copy, open_page):
-    copy("python", "-m", "stages.plots")
+    copy("python", "-m", "tools.plots")
     with open_page(copy.folder / "dvc_plots" / "index.html") as page:
         page.wait_for_selector("svg.marks .mark-line path")
         charts = page.locator("svg.marks")
@@ -271,7 +271,7 @@ def test_a_truncated_weights_file_is_named(copy):
 
 
 def test_an_interruption_costs_nothing_but_time(copy, warm, tmp_path):
-    """Ten of them; `python -m benchmarks.interruptions` is the same for longer."""
+    """Ten of them; `python -m checks.interruptions` is the same for longer."""
     stages = Stages(copy.twin(tmp_path / "stages"), warm, 0, ["train_classifier", "report"])
     commands = Commands(copy.twin(tmp_path / "commands"), warm, 0, ["fit", "encode", "sample"])
     for trials in (stages, commands):

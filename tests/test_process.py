@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from geovq.cli import main
+from geovq.cli.commands import main
 
 ROOT = Path(__file__).parents[1]
 STAGE = """
@@ -127,7 +127,7 @@ def test_the_command_line_ends_alike(error, status, said, monkeypatch, tmp_path)
     def load(model):
         raise error
 
-    monkeypatch.setattr("geovq.cli.load", load)
+    monkeypatch.setattr("geovq.cli.commands.load", load)
     before = signal.getsignal(signal.SIGTERM)
     result = CliRunner().invoke(main, ["sample", "model", str(tmp_path / "x.npz")])
     assert result.exit_code == status

@@ -11,8 +11,8 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial.distance import cdist
 
 from geovq import GeodesicKMeans
-from geovq.geometry import Geometry
-from geovq.graph import build_graph
+from geovq.clustering.geometry import Geometry
+from geovq.clustering.graph import build_graph
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

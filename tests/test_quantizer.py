@@ -5,9 +5,9 @@ from sklearn.cluster import KMeans
 
 from geovq import GeodesicKMeans, GeodesicQuantizer
 from geovq.errors import InputError
-from geovq.latent_metrics import METRICS, Latents
-from geovq.layout import balanced_chunks, sample_cells
-from geovq.levels import NearestCells, VoteCells, cell_means, k_means, majority
+from geovq.quantization.latent_metrics import METRICS, Latents
+from geovq.quantization.layout import balanced_chunks, sample_cells
+from geovq.quantization.levels import NearestCells, VoteCells, cell_means, k_means, majority
 
 
 def decode(latents):
@@ -163,7 +163,7 @@ def test_more_votes_win_however_far_away():
 def test_many_votes_are_counted_piece_by_piece(rng, monkeypatch):
     votes = rng.integers(4, size=(50, 7))
     whole = majority(votes, 4)
-    monkeypatch.setattr("geovq.levels.CHUNK", 8)
+    monkeypatch.setattr("geovq.quantization.levels.CHUNK", 8)
     assert (majority(votes, 4) == whole).all()
 
 
@@ -221,7 +221,7 @@ def test_cells_of_a_grid_share_one_codebook(latents, metric, tmp_path):
 
 
 def test_a_shared_codebook_is_fitted_on_a_sample(latents, monkeypatch):
-    monkeypatch.setattr("geovq.layout.SAMPLE", 100)
+    monkeypatch.setattr("geovq.quantization.layout.SAMPLE", 100)
     both = [np.hstack([x, x]) for x in latents]
     quantizer = GeodesicQuantizer(8, 2, layout="grid").fit(*both)
     assert quantizer.levels_[0].points.shape == (100, 6)
@@ -232,7 +232,7 @@ def test_a_shared_codebook_is_fitted_on_a_sample(latents, monkeypatch):
 def test_of_sampled_cells_means_and_variances_are_those_of_the_same_rows(
     latents, metric, monkeypatch
 ):
-    monkeypatch.setattr("geovq.layout.SAMPLE", 100)
+    monkeypatch.setattr("geovq.quantization.layout.SAMPLE", 100)
     both = [np.hstack([x, x[::-1] - 0.1]) for x in latents]
     rows = sample_cells(600, 3)
     given = {"metric": metric, "random_state": 3}

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.rate_distortion import METHODS, main
-from benchmarks.rival_codes import FiniteScalar, random_codes, scalar_codes
-from benchmarks.studies import best_of, schedules
 from geovq.errors import InputError
-from geovq.evaluation.rate import bits_per_image
-from geovq.latent_metrics import Latents
-from geovq.params import load_params
+from geovq.params.reading import load_params
+from geovq.quantization.latent_metrics import Latents
+from geovq.quantization.rate import bits_per_image
+from studies.common import best_of, schedules
+from studies.rate_distortion.rivals import FiniteScalar, random_codes, scalar_codes
+from studies.rate_distortion.run import METHODS, main
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import torch
 from scipy import sparse
 
 from geovq import Codec
-from geovq._cli_files import read, setting
-from geovq.arrays import as_labels, as_latents, as_points
+from geovq.cli.files import read, setting
+from geovq.data.arrays import as_labels, as_latents, as_points
+from geovq.data.pixels import as_8_bit
 from geovq.errors import InputError
-from geovq.pixels import as_8_bit
 
 
 @pytest.fixture

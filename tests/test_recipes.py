@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from geovq.models.vqvae import VQVAE
-from geovq.params import TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
+from geovq.params.sections import TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
 from geovq.training.classifier import train_classifier
 from geovq.training.prior import train_prior
 from geovq.training.vae import train_vae

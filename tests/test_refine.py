@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from geovq.codec.tokenizer import PostHocTokenizer
 from geovq.errors import TrainingWarning
 from geovq.models.code_decoder import CodeDecoder
 from geovq.models.vae import VAE
-from geovq.params import Refine
-from geovq.quantizer import GeodesicQuantizer
-from geovq.tokenizer import PostHocTokenizer
+from geovq.params.sections import Refine
+from geovq.quantization.quantizer import GeodesicQuantizer
 from geovq.training.refinement import Split, choose_tokens, refine, search
 
 

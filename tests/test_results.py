@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from geovq.params import load_params
-from geovq.report import results_page, summary
+from geovq.params.reading import load_params
+from geovq.report.table import results_page, summary
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"

@@ -17,12 +17,13 @@ from ruamel.yaml import YAML
 from sklearn.datasets import load_digits
 
 from geovq import Codec
-from geovq.cli import main
+from geovq.cli.commands import main
 from geovq.errors import InputError, TrainingWarning
+from geovq.files.writing import PARTIAL
 from geovq.models.code_decoder import CodeDecoder
 from geovq.models.vae import VAE
-from geovq.params import Refine, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
-from geovq.quantizer import GeodesicQuantizer
+from geovq.params.sections import Refine, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
+from geovq.quantization.quantizer import GeodesicQuantizer
 from geovq.training import checkpoints
 from geovq.training.classifier import train_classifier
 from geovq.training.prior import train_prior
@@ -30,7 +31,6 @@ from geovq.training.refinement import Split, choose_tokens, refine
 from geovq.training.steps import Training
 from geovq.training.vae import train_vae
 from geovq.training.vqvae import train_vqvae
-from geovq.writing import PARTIAL
 
 ROOT = Path(__file__).parents[1]
 BUDGET = {"batch_size": 16, "max_steps": 14, "evaluate_every": 4, "patience": 8}
@@ -280,7 +280,7 @@ KILLED = """
 import os, signal, sys
 import numpy as np, torch
 from geovq.training import checkpoints
-from geovq.params import TrainVAE
+from geovq.params.sections import TrainVAE
 from geovq.training.vae import train_vae
 
 checkpoints.SECONDS, checkpoints.SHARE = 0, float("inf")
@@ -402,8 +402,8 @@ def test_a_codec_goes_on_from_a_folder_of_its_callers(work, clock):
 
 
 def test_a_stage_goes_on_and_its_curves_are_whole(work, clock, monkeypatch):
-    from geovq.params import as_params
-    from geovq.store import save_npz
+    from geovq.files.store import save_npz
+    from geovq.params.reading import as_params
     from stages import train_vae as stage
 
     images = np.load("digits.npz")["images"]

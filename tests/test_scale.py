@@ -6,11 +6,12 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
-from geovq import GeodesicKMeans, GeodesicQuantizer, neighbors
-from geovq._checks import check_spread
+from geovq import GeodesicKMeans, GeodesicQuantizer
+from geovq.clustering import neighbors
+from geovq.clustering.checks import check_spread
+from geovq.clustering.geometry import Geometry
+from geovq.clustering.neighbors import nearest_neighbors
 from geovq.errors import InputError
-from geovq.geometry import Geometry
-from geovq.neighbors import nearest_neighbors
 
 pytestmark = pytest.mark.filterwarnings("ignore:the .*-NN graph had")
 FILL = 9.96921e36  # netCDF's

@@ -6,19 +6,19 @@ import pytest
 import torch
 
 from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
-from geovq.evaluation.distortion import least_bce, mean_image_bce, psnr
-from geovq.evaluation.rate import (
+from geovq.evaluation.semantics import nmi, purity
+from geovq.models.classifier import Classifier
+from geovq.models.distortion import least_bce, mean_image_bce, psnr
+from geovq.models.likelihood import Bernoulli
+from geovq.models.prior import Prior
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
+from geovq.quantization.rate import (
     codes_used,
     draw_independent,
     marginal_bits_per_token,
     perplexity,
 )
-from geovq.evaluation.semantics import nmi, purity
-from geovq.models.classifier import Classifier
-from geovq.models.likelihood import Bernoulli
-from geovq.models.prior import Prior
-from geovq.models.vae import VAE
-from geovq.models.vqvae import VQVAE
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from benchmarks.search import SEARCHES, geodesic_total, main
-from benchmarks.search_page import draw, page
-from geovq.params import Params
+from geovq.params.sections import Params
+from studies.search.page import draw, page
+from studies.search.run import SEARCHES, geodesic_total, main
 
 ROOT = Path(__file__).parents[1]
 GRID = {"a.neighbors": [5, 10], "a.codes": [32, 64, 128]}

@@ -8,7 +8,14 @@ import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score
 
-from benchmarks.clusterings import (
+from geovq.clustering.geometry import Geometry
+from geovq.clustering.graph import smooth
+from geovq.errors import InputError
+from geovq.models.distortion import bce
+from geovq.models.likelihood import Bernoulli
+from geovq.params.reading import load_params
+from studies.common import quick
+from studies.semantics.clusterings import (
     Decayed,
     Evened,
     Fisher,
@@ -21,17 +28,10 @@ from benchmarks.clusterings import (
     averaged,
     shared_neighbors,
 )
-from benchmarks.semantics import GRID, Study, main
-from benchmarks.semantics_latents import Run, ensembles, kept_in, sampled
-from benchmarks.semantics_page import findings
-from benchmarks.semantics_scores import GREY, class_scores, mean_image_bce
-from benchmarks.studies import quick
-from geovq.errors import InputError
-from geovq.evaluation.distortion import bce
-from geovq.geometry import Geometry
-from geovq.graph import smooth
-from geovq.models.likelihood import Bernoulli
-from geovq.params import load_params
+from studies.semantics.latents import Run, ensembles, kept_in, sampled
+from studies.semantics.page import findings
+from studies.semantics.run import GRID, Study, main
+from studies.semantics.scores import GREY, class_scores, mean_image_bce
 
 CLUSTERS = 6
 

@@ -4,9 +4,10 @@ from typing import get_args
 
 import pytest
 
+from geovq.codec.settings import SHORT, Settings, settings
 from geovq.errors import InputError
-from geovq.params import Section, TrainVAE, load_params
-from geovq.settings import SHORT, Settings, settings
+from geovq.params.reading import load_params
+from geovq.params.sections import Section, TrainVAE
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 

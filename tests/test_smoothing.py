@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.latent_spaces import SPACES
-from benchmarks.smoothing import SMOOTHINGS, Modes, averaged, contrast, detour, main
-from benchmarks.smoothing_page import Results
 from geovq import GeodesicKMeans
+from geovq.clustering.geometry import Geometry
+from geovq.clustering.graph import build_graph, smooth
 from geovq.errors import InputError
-from geovq.geometry import Geometry
-from geovq.graph import build_graph, smooth
+from studies.latent_spaces import SPACES
+from studies.smoothing.page import Results
+from studies.smoothing.run import SMOOTHINGS, Modes, averaged, contrast, detour, main
 
 pytestmark = pytest.mark.filterwarnings("ignore:the 10-NN graph had")
 

@@ -3,9 +3,7 @@ import pytest
 import torch
 
 from geovq.errors import InputError
-from geovq.models.classifier import Classifier
-from geovq.models.vae import VAE
-from geovq.store import (
+from geovq.files.store import (
     load_json,
     load_module,
     load_npz,
@@ -13,6 +11,8 @@ from geovq.store import (
     save_module,
     save_npz,
 )
+from geovq.models.classifier import Classifier
+from geovq.models.vae import VAE
 
 
 def test_npz_round_trip_has_stable_bytes(tmp_path, rng):

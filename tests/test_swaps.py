@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse.csgraph import dijkstra
 
-from geovq._swaps import (
+from geovq.clustering.fasterpam import (
     State,
     _gains,
     _graph,
@@ -16,8 +16,8 @@ from geovq._swaps import (
     improve,
     two_nearest,
 )
-from geovq.geometry import Geometry
-from geovq.graph import build_graph
+from geovq.clustering.geometry import Geometry
+from geovq.clustering.graph import build_graph
 
 
 @pytest.fixture(params=[1, 2, 7])
@@ -113,7 +113,7 @@ def test_every_swap_lowers_the_objective(setting, monkeypatch):
         real(*arguments)
         sums.append(State(*arguments[3:7]).d1.sum())
 
-    monkeypatch.setattr("geovq._swaps._insert", noted)
+    monkeypatch.setattr("geovq.clustering.fasterpam._insert", noted)
     improve(matrix, np.ones(150), centers, np.arange(150), rounds=1)
     assert len(sums) > 1
     assert (np.diff(sums) < 0).all()
@@ -136,7 +136,7 @@ def test_duplicate_nodes_and_zero_edges_are_no_trap(rng):
 
 def test_importing_compiles_nothing():
     code = (
-        "import geovq, geovq._swaps as swaps;"
+        "import geovq, geovq.clustering.fasterpam as swaps;"
         "loops = [f for f in vars(swaps).values() if hasattr(f, 'signatures')];"
         "assert len(loops) >= 5 and not any(f.signatures for f in loops)"
     )

@@ -1,4 +1,4 @@
-"""What `geovq.tokenizer.Tokenizer` promises, of every tokeniser in every layout."""
+"""What `geovq.codec.tokenizer.Tokenizer` promises, of every tokeniser in every layout."""
 
 from functools import cache
 from itertools import pairwise
@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from geovq.codec.tokenizer import PostHocTokenizer, code_vectors
 from geovq.errors import InputError
-from geovq.layout import layout_of
+from geovq.files.store import load_module, save_module
 from geovq.models.code_decoder import CodeDecoder
 from geovq.models.vae import VAE
 from geovq.models.vqvae import VQVAE
-from geovq.quantizer import GeodesicQuantizer
-from geovq.store import load_module, save_module
-from geovq.tokenizer import PostHocTokenizer, code_vectors
+from geovq.quantization.layout import layout_of
+from geovq.quantization.quantizer import GeodesicQuantizer
 from geovq.weights import initial_weights
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).random((40, 8, 12), dtype=np.float32))

@@ -12,7 +12,7 @@ from geovq.batches import as_pixels, in_batches
 from geovq.errors import TrainingError, TrainingWarning
 from geovq.models.vae import VAE
 from geovq.models.vqvae import VQVAE
-from geovq.params import Budget, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
+from geovq.params.sections import Budget, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
 from geovq.training import checkpoints
 from geovq.training.classifier import train_classifier
 from geovq.training.loop import fit

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geovq import Codec, GeodesicKMeans, GeodesicQuantizer, writing
+from geovq import Codec, GeodesicKMeans, GeodesicQuantizer
+from geovq.data.folders import save_folder
 from geovq.errors import InputError, WriteError
-from geovq.images import save_folder
-from geovq.marks import MARK_FILE, folder_mark
+from geovq.files import writing
+from geovq.files.marks import MARK_FILE, folder_mark
+from geovq.files.places import check_apart, check_file, check_folder
+from geovq.files.store import save_figure, save_json, save_module, save_npz
+from geovq.files.writing import PARTIAL, new_file, new_folder, sweep
 from geovq.models.vae import VAE
-from geovq.places import check_apart, check_file, check_folder
-from geovq.store import save_figure, save_json, save_module, save_npz
-from geovq.writing import PARTIAL, new_file, new_folder, sweep
 
 POINTS = np.random.default_rng(0).standard_normal((60, 3))
 SMALL = {"codes": 4, "tokens": 2, "neighbors": 5, "train_ar": None}
@@ -388,7 +389,7 @@ def test_an_error_of_the_block_is_passed_on_and_leaves_nothing(interruption, tmp
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from geovq import writing
+from geovq.files import writing
 path, kind, at = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 count = 0
 def dying(real):
@@ -502,11 +503,12 @@ def test_no_other_module_replaces_or_removes():
     )  # fmt: skip
     found = [
         f"{path.relative_to(root)}: {word}"
-        for path in [*root.glob("geovq/**/*.py"), *root.glob("stages/*.py")]
+        for folder in ("geovq", "stages", "studies", "tools")
+        for path in root.glob(f"{folder}/**/*.py")
         for word in words
         if word in path.read_text() and path.name != "writing.py"
     ]
     assert found == [
-        "geovq/store.py: savez(",  # into a stream of `new_file`
-        "stages/plots.py: write_text(",  # in a temporary folder of the system's
+        "geovq/files/store.py: savez(",  # into a stream of `new_file`
+        "tools/plots.py: write_text(",  # in a temporary folder of the system's
     ]

@@ -12,7 +12,7 @@ from matplotlib.colors import ListedColormap
 from sklearn.datasets import make_moons
 
 from geovq import GeodesicKMeans
-from geovq.figures import COLORS
+from geovq.report.figures import COLORS
 
 points, _ = make_moons(800, noise=0.11, random_state=3)
 start, end = points[:, 0].argmin(), points[:, 0].argmax()

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 
 from geovq import GeodesicKMeans
-from geovq.figures import COLORS
+from geovq.report.figures import COLORS
 
 random = np.random.default_rng(0)
 turn = 3 * np.pi * np.sqrt(random.random(1500))

@@ -13,8 +13,8 @@ import torch
 
 from geovq import GeodesicKMeans
 from geovq.batches import as_pixels, in_batches
-from geovq.data import load_images
-from geovq.params import TrainVAE
+from geovq.data.sets import load_images
+from geovq.params.sections import TrainVAE
 from geovq.training.vae import train_vae
 
 digits = load_images("digits")

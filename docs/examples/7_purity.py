@@ -13,10 +13,10 @@ import numpy as np
 
 from geovq import GeodesicQuantizer
 from geovq.batches import as_pixels, in_batches
-from geovq.data import load_images
+from geovq.data.sets import load_images
 from geovq.evaluation.semantics import purity
-from geovq.figures import COLORS
-from geovq.params import TrainVAE
+from geovq.params.sections import TrainVAE
+from geovq.report.figures import COLORS
 from geovq.training.vae import train_vae
 
 digits = load_images("digits")

@@ -16,10 +16,10 @@ import torch
 
 from geovq import GeodesicQuantizer
 from geovq.batches import as_pixels, in_batches
-from geovq.data import load_images
-from geovq.evaluation.distortion import bce
+from geovq.data.sets import load_images
 from geovq.models.code_decoder import CodeDecoder
-from geovq.params import Refine, TrainVAE
+from geovq.models.distortion import bce
+from geovq.params.sections import Refine, TrainVAE
 from geovq.training.refinement import refine
 from geovq.training.vae import train_vae
 

@@ -12,18 +12,20 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from geovq.arrays import as_latents
 from geovq.batches import best_device, in_batches
-from geovq.evaluation import distortion, rate, semantics
+from geovq.codec.tokenizer import Tokenizer
+from geovq.data.arrays import as_latents
+from geovq.evaluation import semantics
 from geovq.evaluation.frechet import Frechet
+from geovq.models import distortion
 from geovq.models.classifier import Classifier
 from geovq.models.likelihood import Likelihood
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
-from geovq.tokenizer import Tokenizer
+from geovq.quantization import rate
 
 if TYPE_CHECKING:
-    from geovq.codec import Codec
+    from geovq.codec.codec import Codec
 
 __all__ = [
     "Judge",

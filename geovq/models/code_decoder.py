@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from geovq.fingerprint import fingerprint, fingerprint_of
-from geovq.layout import refined_layout
+from geovq.files.fingerprint import fingerprint, fingerprint_of
 from geovq.models.code_tables import CodeTables
 from geovq.models.layers import check_size
 from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import decoder
 from geovq.models.vae import VAE
+from geovq.quantization.layout import refined_layout
 from geovq.weights import initial_weights
 
 if TYPE_CHECKING:
-    from geovq.quantizer import GeodesicQuantizer
+    from geovq.quantization.quantizer import GeodesicQuantizer
 
 __all__ = ["CodeDecoder"]
 
@@ -141,7 +141,7 @@ class CodeDecoder(CodeTables):
         return self.again
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (N, t) → logits (N, H, W), as in `geovq.tokenizer.Tokenizer`."""
+        """Tokens (N, t) → logits (N, H, W), as in `geovq.codec.tokenizer.Tokenizer`."""
         return self._final(self.latents(tokens))
 
     @property
@@ -201,7 +201,7 @@ class CodeDecoder(CodeTables):
         return tokens
 
     def prototypes(self, position: int = 0) -> Tensor:
-        """Logits (K, H, W) of a position's codes, as in `geovq.tokenizer.Tokenizer`."""
+        """Logits (K, H, W) of a position's codes, as in `geovq.codec.tokenizer.Tokenizer`."""
         return self._final(self.alone(position))
 
     def forward(self, tokens: Tensor, images: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geovq.layout import Layout
+from geovq.quantization.layout import Layout
 
 __all__ = ["CodeTables"]
 
@@ -30,7 +30,7 @@ class CodeTables(nn.Module):
         return self._wide(self.codebooks[self.layout.table(position)], places)
 
     def latents(self, tokens: Tensor) -> Tensor:
-        """Tokens (N, t) → (N, D), as `geovq.tokenizer.Tokenizer.decode` has it."""
+        """Tokens (N, t) → (N, D), as `geovq.codec.tokenizer.Tokenizer.decode` has it."""
         given = self.layout.given(tokens)
         found = [
             self._wide(codes[tokens[:, places]].flatten(1), places)

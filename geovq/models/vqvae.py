@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geovq.layout import layout_of
 from geovq.models.code_tables import CodeTables
 from geovq.models.layers import check_images, check_size
 from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import decoder, encoder
+from geovq.quantization.layout import layout_of
 
 __all__ = ["VQVAE"]
 
@@ -55,8 +55,8 @@ class VQVAE(CodeTables):
     vocabulary : sequence of int of length T
         Codes at each position.
     layout : {'residual', 'product', 'grid'}
-        As in `geovq.layout`, with chunks one after another; for architecture `conv` those of a
-        grid are the cells of the network's.
+        As in `geovq.quantization.layout`, with chunks one after another; for architecture `conv`
+        those of a grid are the cells of the network's.
     commitment : float
         β.
     codebook_update : {'gradient', 'ema'}
@@ -199,12 +199,12 @@ class VQVAE(CodeTables):
         return self.quantize(self.encoder(images)).tokens
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (N, t) → logits (N, H, W), as in `geovq.tokenizer.Tokenizer`."""
+        """Tokens (N, t) → logits (N, H, W), as in `geovq.codec.tokenizer.Tokenizer`."""
         return self.decoder(self.latents(tokens))
 
     @torch.no_grad()
     def prototypes(self, position: int = 0) -> Tensor:
-        """Logits (K, H, W) of a position's codes, as in `geovq.tokenizer.Tokenizer`."""
+        """Logits (K, H, W) of a position's codes, as in `geovq.codec.tokenizer.Tokenizer`."""
         return self.decoder(self.alone(position))
 
     def forward(self, images: Tensor, *, quantized: bool = True) -> tuple[Tensor, Tensor]:

@@ -15,11 +15,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geovq import writing
 from geovq.errors import TrainingWarning
-from geovq.marks import folder_mark
-from geovq.places import check_growing
-from geovq.writing import new_file, new_folder
+from geovq.files import writing
+from geovq.files.marks import folder_mark
+from geovq.files.places import check_growing
+from geovq.files.writing import new_file, new_folder
 
 if TYPE_CHECKING:
     from torch import Tensor

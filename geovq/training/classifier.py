@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from geovq.models.classifier import Classifier
-from geovq.params import TrainClassifier
+from geovq.params.sections import TrainClassifier
 from geovq.training import loop
 from geovq.weights import initial_weights
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from geovq.errors import TrainingWarning
-from geovq.evaluation.distortion import mean_image_bce
+from geovq.models.distortion import mean_image_bce
 
 if TYPE_CHECKING:
     from geovq.models.likelihood import Likelihood
-    from geovq.params import Budget
+    from geovq.params.sections import Budget
 
 __all__ = ["WORSE", "check_loss", "warn"]
 

@@ -15,7 +15,7 @@ from geovq.training.checkpoints import Checkpoint, fingerprint
 from geovq.training.steps import Loss, Training
 
 if TYPE_CHECKING:
-    from geovq.params import Budget
+    from geovq.params.sections import Budget
 
 __all__ = ["Log", "fit"]
 

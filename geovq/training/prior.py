@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from geovq.evaluation.rate import marginal_bits_per_token
-from geovq.fingerprint import fingerprint
+from geovq.files.fingerprint import fingerprint
 from geovq.models.prior import Prior
-from geovq.params import TrainAR
+from geovq.params.sections import TrainAR
+from geovq.quantization.rate import marginal_bits_per_token
 from geovq.training import loop
 from geovq.training.failures import WORSE, warn
 from geovq.training.loop import Log
@@ -47,7 +47,7 @@ def train_prior(
     log, title
         As in `geovq.training.loop.fit`.
     vectors : Tensor of shape (Σ K_t, D), optional
-        Of the codes, as `geovq.tokenizer.code_vectors` gives them; cell `mlp` needs them.
+        Of the codes, as `geovq.codec.tokenizer.code_vectors` gives them; cell `mlp` needs them.
     checkpoints : Path, optional
         As in `geovq.training.vae.train_vae`.
 

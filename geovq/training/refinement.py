@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from geovq.batches import best_device, in_batches
-from geovq.evaluation.distortion import bce
-from geovq.evaluation.rate import marginals
 from geovq.models.code_decoder import CodeDecoder
+from geovq.models.distortion import bce
 from geovq.models.vae import VAE
-from geovq.params import Budget, Refine
-from geovq.quantizer import GeodesicQuantizer
+from geovq.params.sections import Budget, Refine
+from geovq.quantization.quantizer import GeodesicQuantizer
+from geovq.quantization.rate import marginals
 from geovq.training import loop
 
 __all__ = ["Split", "choose_tokens", "refine", "refined", "search"]

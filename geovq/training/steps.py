@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from geovq.errors import TrainingError, TrainingWarning
 
 if TYPE_CHECKING:
-    from geovq.params import Budget
+    from geovq.params.sections import Budget
     from geovq.training.checkpoints import State
 
 __all__ = ["Loss", "Run", "Training"]

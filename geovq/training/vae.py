@@ -10,7 +10,7 @@ from torch import Tensor
 
 from geovq.batches import in_batches
 from geovq.models.vae import VAE, gaussian_kl
-from geovq.params import TrainVAE
+from geovq.params.sections import TrainVAE
 from geovq.training import loop
 from geovq.training.failures import check_loss, warn
 from geovq.training.loop import Log

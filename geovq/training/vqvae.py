@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from geovq.batches import in_batches
-from geovq.evaluation.rate import perplexities
 from geovq.models.vqvae import VQVAE
-from geovq.params import Budget, TrainVAE, TrainVQVAE
+from geovq.params.sections import Budget, TrainVAE, TrainVQVAE
+from geovq.quantization.rate import perplexities
 from geovq.training import loop
 from geovq.training.failures import check_loss, warn
 from geovq.training.loop import Log

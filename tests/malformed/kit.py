@@ -16,7 +16,7 @@ import numpy as np
 from click.testing import CliRunner
 from PIL import Image
 
-from geovq.cli import main as command_line
+from geovq.cli.commands import main as command_line
 from geovq.errors import InputError
 
 SMALL = (

@@ -1,0 +1,221 @@
+"""What the command line reads, and where it writes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geovq.codec.settings import settings
+from geovq.data.folders import KIND, SUFFIXES, load_folder, save_folder
+from geovq.errors import InputError, TrainingError
+from geovq.files.places import check_apart, check_file, check_folder
+from geovq.files.store import is_ours, load_npz, save_npz
+from geovq.params.yaml import YAMLTextError, from_yaml
+from geovq.training.checkpoints import checked_folder, discard
+
+if TYPE_CHECKING:
+    from geovq.codec.codec import Codec
+
+__all__ = [
+    "check_options",
+    "check_output",
+    "check_target",
+    "labels_of",
+    "read",
+    "read_tokens",
+    "setting",
+    "table",
+    "unfinished",
+    "write",
+]
+
+
+def check_target(
+    path: Path, force: bool, kind: str | None = None, inputs: Sequence[Path] = ()
+) -> None:
+    """See that `path` may be written, before any work is done.
+
+    Parameters
+    ----------
+    path : Path
+    force : bool
+        Whether what is there may be replaced, if geovq wrote it.
+    kind : str, optional
+        Of the folder that will be written, as in `geovq.files.places.check_folder`; an .npz file by
+        default.
+    inputs : sequence of Path
+        What the command reads; the output may be none of it, nor in it or around it.
+
+    Raises
+    ------
+    InputError
+        There is something, or it is of another kind.
+    """
+    check_apart(path, *inputs)
+    if kind is None:
+        check_file(path, ".npz", is_ours)
+    else:
+        check_folder(path, kind)
+    if not force and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path}: is there already; --force replaces it")
+
+
+def check_output(path: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
+    """As `check_target`, for a folder of pictures or an .npz file, by the suffix."""
+    if path.suffix.lower() in SUFFIXES:
+        raise InputError(f"{path}: allowed: a folder, or an .npz file")
+    check_target(path, force, None if path.suffix == ".npz" else KIND, inputs)
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """Read `images` and `names` of a folder, or the `images` or `means` of an .npz file.
+
+    Other arrays of the file are passed over, and told, but for labels.
+    """
+    if path.is_dir():
+        images, files = load_folder(path)
+        return {"images": images, "names": np.array(files)}
+    if path.exists() and path.suffix != ".npz":
+        raise InputError(f"{path}: allowed: a folder of pictures, or an .npz file")
+    arrays = load_npz(path)
+    if ("images" in arrays) == ("means" in arrays):
+        raise InputError(
+            f"{path}: holds {', '.join(arrays)}; allowed: either images, or means and log_variances"
+        )
+    known = ("images",) if "images" in arrays else ("means", "log_variances")
+    unknown = arrays.keys() - {*known, "names", "labels"}
+    if unknown:
+        warnings.warn(
+            f"{path}: passed over {', '.join(sorted(unknown))}; read: {' and '.join(known)}",
+            stacklevel=2,
+        )
+    names, rows = arrays.get("names"), arrays[known[0]].shape[:1]
+    if names is not None and (names.shape != rows or names.dtype.kind != "U"):
+        raise InputError(
+            f"{path}: names of shape {names.shape}, {names.dtype}; allowed: {rows} text"
+        )
+    return arrays
+
+
+def labels_of(path: Path, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Labels (N,) beside images or means, if there are any."""
+    labels = arrays.get("labels")
+    rows = len(arrays["images" if "images" in arrays else "means"])
+    if labels is not None and (labels.shape != (rows,) or labels.dtype.kind not in "iuU"):
+        raise InputError(
+            f"{path}: labels of shape {labels.shape}, {labels.dtype}; allowed: ({rows},) integers "
+            "or text"
+        )
+    return labels
+
+
+def read_tokens(path: Path) -> tuple[np.ndarray, list[int], dict[str, np.ndarray]]:
+    """Tokens (N, T), the number of codes at each position, and whatever else a file holds."""
+    arrays = load_npz(path, "tokens", "vocabulary")
+    tokens, vocabulary = arrays.pop("tokens"), arrays.pop("vocabulary")
+    for name, array, axes in (("tokens", tokens, 2), ("vocabulary", vocabulary, 1)):
+        if array.ndim != axes or array.dtype.kind not in "iu" or not array.size:
+            raise InputError(
+                f"{path}: {name} of shape {array.shape}, {array.dtype}; allowed: "
+                f"{'(N, T)' if axes == 2 else '(T,)'} integers"
+            )
+    if len(vocabulary) != tokens.shape[1] or vocabulary.min() < 1:
+        raise InputError(
+            f"{path}: vocabulary {vocabulary.tolist()}; allowed: the number of codes at each of "
+            f"{tokens.shape[1]} positions"
+        )
+    low, high = tokens.min(0), tokens.max(0)
+    if (low < 0).any() or (high >= vocabulary).any():
+        raise InputError(
+            f"{path}: tokens from {low.tolist()} to {high.tolist()}; allowed: from 0 to below the "
+            f"vocabulary, {vocabulary.tolist()}"
+        )
+    names = arrays.get("names")
+    if names is not None and (names.dtype.kind != "U" or names.shape != tokens.shape[:1]):
+        raise InputError(
+            f"{path}: names of shape {names.shape}, {names.dtype}; allowed: ({len(tokens)},) text"
+        )
+    return tokens, vocabulary.tolist(), arrays
+
+
+def write(path: Path, codec: Codec, tokens: np.ndarray, names: np.ndarray | None = None) -> None:
+    """Decode tokens into a folder of pictures or an .npz file."""
+    coded = {
+        "tokens": tokens,
+        "vocabulary": codec.vocabulary,
+        "codebook": codec.fingerprint,
+    }
+    if codec.tokenizer is None:
+        if path.suffix != ".npz":
+            raise InputError(f"{path}: this model decodes to latents; allowed: an .npz file")
+        save_npz(path, "latents", latents=codec.decode_latents(tokens), **coded)
+        return
+    images = np.rint(codec.decode(tokens, progress=True) * 255).astype(np.uint8)
+    if path.suffix == ".npz":
+        save_npz(path, "images", images=images, **coded)
+    else:
+        save_folder(path, images, None if names is None else names.tolist())
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Take `KEY=VALUE` apart; the value is YAML, as in params.yaml."""
+    key, equals, value = text.partition("=")
+    try:
+        if key and equals:
+            return key, from_yaml(value)
+    except YAMLTextError:
+        pass
+    raise InputError(f"--set {shorten(text, 80)}: allowed: KEY=VALUE, the value in YAML")
+
+
+def check_options(options: Mapping[str, Any], source: Path) -> None:
+    """Name a mistake in options of a fit before `source`, which may be large, is read.
+
+    They have to suit images; or latents, unless the source is a folder.
+    """
+    try:
+        settings(options)
+    except InputError as error:
+        if source.is_dir():
+            raise
+        try:
+            settings(options, absent=["train_vae", "refine"])
+        except InputError:
+            raise error from None
+
+
+@contextmanager
+def unfinished(model: Path) -> Iterator[Path]:
+    """Give a folder beside a model for its checkpoints.
+
+    It stays when the block is interrupted, or the training diverges. Input that will not do leaves
+    things as they were.
+    """
+    folder = checked_folder(model.with_name(f".{model.name[:50]}.unfinished"))
+    there = folder.exists()
+    try:
+        yield folder
+    except InputError as error:
+        if not there and not isinstance(error, TrainingError):
+            discard(folder)
+        raise
+    discard(folder)
+
+
+def table(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Lines of `info`: names and values, without the settings."""
+    rows = []
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            rows += table(value, f"{key}.") if key != "settings" else []
+        elif isinstance(value, list):
+            rows.append((prefix + key, " ".join(map(str, value))))
+        elif value is not None:
+            rows.append((prefix + key, f"{value:.4g}" if isinstance(value, float) else str(value)))
+    return rows

@@ -1,0 +1,358 @@
+"""All that is fitted to one's own images or latents: a tokeniser, and the prior of its tokens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from geovq.batches import as_pixels, best_device, in_batches
+from geovq.codec.fitting import fit_images, fit_latents
+from geovq.codec.folder import (
+    CODEBOOK,
+    DECODER,
+    INFO,
+    KIND,
+    PRIOR,
+    VAE_WEIGHTS,
+    VQVAE_WEIGHTS,
+    load_info,
+)
+from geovq.codec.settings import settings
+from geovq.codec.tokenizer import (
+    Autoencoder,
+    PostHocTokenizer,
+    Tokenizer,
+    check_codebook,
+    code_vectors,
+    ready,
+)
+from geovq.data.arrays import as_latents
+from geovq.data.pixels import as_8_bit, as_colour
+from geovq.errors import InputError
+from geovq.files.fingerprint import fingerprint
+from geovq.files.store import load_module, save_json, save_module
+from geovq.files.writing import new_folder
+from geovq.models.code_decoder import CodeDecoder
+from geovq.models.prior import Prior
+from geovq.models.vae import VAE
+from geovq.models.vqvae import VQVAE
+from geovq.quantization.quantizer import GeodesicQuantizer
+from geovq.training.checkpoints import checked_folder
+
+__all__ = ["Codec"]
+
+MOST_SAMPLES = 10_000_000  # drawn at once
+OURS = (VAE, VQVAE, CodeDecoder, Prior)  # networks that are saved; a VAE of the user's is not
+
+
+class Codec:
+    """Images or latents ↔ tokens, and new tokens from a prior.
+
+    Made by `fit`, `fit_latents` or `load`, and by the pipeline, of post-hoc codes and of those of
+    the VQ-VAE.
+
+    Attributes
+    ----------
+    quantizer : GeodesicQuantizer or None
+        Latents ↔ tokens; None of a VQ-VAE.
+    tokenizer : Tokenizer or None
+        Images ↔ tokens; None where only latents are known.
+    prior : Prior or None
+    info : dict
+        What `info.json` holds: sizes, rate, figures on the validation split, settings.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from geovq import Codec
+    >>> means = np.random.default_rng(0).standard_normal((500, 6))
+    >>> codec = Codec.fit_latents(means, codes=8, tokens=2, train_ar=None)
+    >>> codec.encode_latents(means).shape
+    (500, 2)
+    """
+
+    def __init__(
+        self,
+        quantizer: GeodesicQuantizer | None,
+        tokenizer: Tokenizer | None,
+        prior: Prior | None,
+        info: dict[str, Any],
+    ) -> None:
+        self.quantizer = quantizer
+        self.tokenizer = tokenizer
+        self.prior = prior
+        self.info = info
+        if prior is not None:
+            self.check_codebook("prior", prior.config["codebook"])
+
+    @classmethod
+    def fit(
+        cls,
+        images: ArrayLike,
+        *,
+        vae: Autoencoder | None = None,
+        checkpoints: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> Codec:
+        """Train a VAE, quantise its latents, refine the codes, and train the prior of the tokens.
+
+        A tenth of the images is held out: it stops the training and gives the figures in `info`.
+
+        Parameters
+        ----------
+        images : array-like of shape (N, H, W) or (N, H, W, 3)
+            Grey or colour, uint8 or float in [0, 1].
+        vae : Autoencoder, optional
+            A VAE of your own, trained already. A module is moved to the best device and set to
+            evaluation. Only a `geovq.models.VAE` has its codes refined.
+        checkpoints : path-like, optional
+            Folder, new or of an earlier call, for what training has come to: after an interruption
+            the same call goes on from there, with the same result. It stays until you delete it.
+        **options
+            As in `geovq.codec.settings.settings`: `codes=16`, say, or `train_ar=None`.
+
+        Raises
+        ------
+        InputError
+            The images, an option, or what the VAE gives are not as said here; or the folder is not
+            one of checkpoints.
+        TrainingError
+            A loss became infinite, or no number.
+
+        Warns
+        -----
+        TrainingWarning
+            A training came to little; the message says what to change.
+        """
+        absent = [] if vae is None else ["train_vae"]
+        if vae is not None and not isinstance(vae, VAE):
+            absent.append("refine")
+        chosen = settings(options, absent)
+        return cls(*fit_images(as_8_bit(images), vae, chosen, _folder(checkpoints)))
+
+    @classmethod
+    def fit_latents(
+        cls,
+        means: ArrayLike,
+        log_variances: ArrayLike | None = None,
+        *,
+        checkpoints: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> Codec:
+        """Quantise latents and train the prior of their tokens; no image is needed.
+
+        Parameters
+        ----------
+        means : array-like of shape (N, D)
+        log_variances : array-like of shape (N, D), optional
+            Without them the metric is `euclidean` unless told otherwise.
+        checkpoints, **options
+            As in `fit`.
+
+        Raises
+        ------
+        InputError
+            The latents or an option are not as said here.
+        TrainingError
+            As in `fit`.
+
+        Warns
+        -----
+        TrainingWarning
+            As in `fit`.
+        """
+        if log_variances is None:
+            options = {"metric": "euclidean"} | options
+        chosen = settings(options, absent=["train_vae", "refine"])
+        points, spread = as_latents(means, log_variances)
+        return cls(*fit_latents(points, spread, chosen, _folder(checkpoints)))
+
+    def encode(self, images: ArrayLike, *, progress: bool = False) -> np.ndarray:
+        """Images of the shape fitted on, uint8 or float in [0, 1] → tokens (N, T), int64.
+
+        A model of colour images takes grey ones too, as three equal channels.
+        """
+        tokenizer, pixels = self._for_images(), self.pixels(images)
+        title = "encoding" if progress else ""
+        if isinstance(tokenizer, PostHocTokenizer):  # makes batches of its own
+            return tokenizer.encode(pixels, title).numpy()
+        return in_batches(tokenizer.encode, pixels, title=title)[0].numpy()
+
+    def pixels(self, images: ArrayLike) -> Tensor:
+        """Images as `encode` takes them → what its networks see: (N, ...) in [0, 1], float32."""
+        self._for_images()
+        found, size = as_8_bit(images, fitting=False), self.info["image_size"]
+        if [*found.shape[1:], 3] == size:
+            found = as_colour(found)
+        if [*found.shape[1:]] != size:
+            raise InputError(
+                f"images of shape {found.shape}; this model was fitted on "
+                f"(N, {', '.join(map(str, size))})"
+            )
+        return as_pixels(found)
+
+    def decode(self, tokens: ArrayLike, *, progress: bool = False) -> np.ndarray:
+        """Tokens (N, T) → expected pixels of the images' shape, float32 in [0, 1]."""
+        tokenizer, rows = self._for_images(), torch.from_numpy(self._checked(tokens))
+        title = "decoding" if progress else ""
+        (pixels,) = in_batches(lambda t: tokenizer.decode(t).sigmoid(), rows, title=title)
+        return pixels.numpy()
+
+    def encode_latents(
+        self, means: ArrayLike, log_variances: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Latents (N, D) → tokens (N, T), int64, by the quantiser alone."""
+        quantizer, tokenizer = self._for_latents(), self.tokenizer
+        decode = tokenizer.decode_means if isinstance(tokenizer, PostHocTokenizer) else None
+        return quantizer.encode(*as_latents(means, log_variances, fitting=False), decode)
+
+    def decode_latents(self, tokens: ArrayLike) -> np.ndarray:
+        """Tokens (N, T) → latents (N, D), by the quantiser alone."""
+        return self._for_latents().decode(self._checked(tokens))
+
+    def sample(self, count: int, *, temperature: float = 1.0, seed: int = 0) -> np.ndarray:
+        """Draw tokens (count, T), int64, from the prior; `decode` makes images of them.
+
+        Below temperature 1 the likely tokens gain.
+
+        Raises
+        ------
+        InputError
+            There is no prior, or an argument is out of range.
+        """
+        if self.prior is None:
+            raise InputError("train_ar = None: this model has no prior, and samples need one")
+        for name, value, least, most in (
+            ("count", count, 1, MOST_SAMPLES),
+            ("seed", seed, 0, 2**32 - 1),
+        ):
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise InputError(f"{name} = {value!r}; allowed: an integer, {least} to {most:,}")
+        if not 0.001 <= temperature <= 100:
+            raise InputError(f"temperature = {temperature}; allowed: 0.001 to 100")
+        generator = torch.Generator(best_device()).manual_seed(seed)
+        drawn = self.prior.sample(count, temperature=temperature, generator=generator)
+        return drawn.cpu().numpy()
+
+    @property
+    def vocabulary(self) -> tuple[int, ...]:
+        """Codes at each position, (T,)."""
+        if self.tokenizer is not None:
+            return self.tokenizer.vocabulary
+        return self._for_latents().vocabulary
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the code vectors: what tokens and a prior of this codec go with."""
+        return fingerprint([self._vectors])
+
+    def check_codebook(self, of: str, codebook: str) -> None:
+        """Refuse what is of another model, as `geovq.codec.tokenizer.check_codebook` does."""
+        check_codebook(of, codebook, self._vectors)
+
+    @property
+    def _vectors(self) -> np.ndarray:
+        if self.tokenizer is not None:
+            return code_vectors(self.tokenizer).numpy()
+        return np.concatenate(self._for_latents().codebooks()).astype(np.float32)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write a folder of safetensors, npz and JSON; nothing is pickled.
+
+        A VAE of your own is not in it: give it to `load` again.
+
+        Parameters
+        ----------
+        folder : path-like
+            New, or of a model that geovq wrote, which is replaced.
+
+        Raises
+        ------
+        InputError
+            The folder holds anything but a model that geovq wrote.
+        WriteError
+            The system refused to write; what was there is as it was.
+        """
+        with new_folder(folder, KIND) as partial:
+            if self.quantizer is not None:
+                self.quantizer.save(partial / CODEBOOK)
+            for name, part in self._networks().items():
+                save_module(partial / name, part)
+            save_json(partial / INFO, self.info)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], *, vae: Autoencoder | None = None) -> Codec:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        folder : path-like
+        vae : Autoencoder, optional
+            Your own, if it was fitted with one; without it only latents are known.
+
+        Raises
+        ------
+        InputError
+            A file is absent or not whole.
+        """
+        folder, device = Path(folder), best_device()
+        info = load_info(folder)
+        prior = load_module(folder / PRIOR, Prior).to(device) if info["prior"] else None
+        if info["vae"] == "vqvae":
+            return cls(None, load_module(folder / VQVAE_WEIGHTS, VQVAE).to(device), prior, info)
+        quantizer = GeodesicQuantizer.load(folder / CODEBOOK)
+        tokenizer = model = None
+        if info["vae"] == "geovq":
+            vae = load_module(folder / VAE_WEIGHTS, VAE)
+        if info["refined"]:
+            model = load_module(folder / DECODER, CodeDecoder).to(device)
+        if vae is not None:
+            tokenizer = PostHocTokenizer(ready(vae), quantizer, model)
+        return cls(quantizer, tokenizer, prior, info)
+
+    def _networks(self) -> dict[str, nn.Module]:
+        """What is saved as weights, by the name of its file."""
+        found: dict[str, Any] = {VQVAE_WEIGHTS: self.tokenizer}
+        if isinstance(self.tokenizer, PostHocTokenizer):
+            found = {VAE_WEIGHTS: self.tokenizer.vae, DECODER: self.tokenizer.code_decoder}
+        found[PRIOR] = self.prior
+        return {name: part for name, part in found.items() if isinstance(part, OURS)}
+
+    def _for_latents(self) -> GeodesicQuantizer:
+        if self.quantizer is None:
+            raise InputError("latents: the codes of this model are a VQ-VAE's; allowed: images")
+        return self.quantizer
+
+    def _for_images(self) -> Tokenizer:
+        if self.tokenizer is not None:
+            return self.tokenizer
+        if self.info["vae"] == "own":
+            raise InputError("vae = None; this model's VAE is your own: Codec.load(folder, vae=…)")
+        raise InputError("images: this model was fitted on latents; allowed: latents")
+
+    def _checked(self, tokens: ArrayLike) -> np.ndarray:
+        """Tokens (N, T) that this codec could have given, int64."""
+        found, vocabulary = np.asarray(tokens), self.vocabulary
+        shaped = found.ndim == 2 and found.shape[1] == len(vocabulary) and len(found) > 0
+        if not shaped or not np.issubdtype(found.dtype, np.integer):
+            raise InputError(
+                f"tokens of shape {found.shape}, {found.dtype}; "
+                f"allowed: (N, {len(vocabulary)}) integers"
+            )
+        for position, (column, codes) in enumerate(zip(found.T, vocabulary, strict=True)):
+            if column.min() < 0 or column.max() >= codes:
+                raise InputError(
+                    f"tokens of position {position} in [{column.min()}, {column.max()}]; "
+                    f"allowed: [0, {codes - 1}]"
+                )
+        return found.astype(np.int64)
+
+
+def _folder(checkpoints: str | os.PathLike[str] | None) -> Path | None:
+    return None if checkpoints is None else checked_folder(Path(checkpoints))

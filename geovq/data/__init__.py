@@ -1,0 +1,1 @@
+"""Images and latents as people have them → checked arrays in three splits."""

@@ -1,0 +1,191 @@
+"""Images: a data set's name → training, validation and test splits of 8-bit images.
+
+They are grey, (N, H, W), or in colour, (N, H, W, 3); the former stands for both.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from geovq.data.arrays import as_labels
+from geovq.data.idx import SETS, load_set
+from geovq.data.pixels import as_8_bit
+from geovq.data.splits import Images, Split
+from geovq.errors import InputError
+from geovq.files.store import load_npz
+
+__all__ = ["held_out", "load_images"]
+
+SIDE = 28
+PATCH, STRIDE = 32, 8  # of photographs, in pixels
+BANDS = {"train": (0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1)}  # of their width
+
+
+def load_images(
+    dataset: str,
+    *,
+    root: str | os.PathLike[str] = "data/raw",
+    file: str | os.PathLike[str] | None = None,
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+) -> Images:
+    """Load a data set and split it, stratified by label where there are labels.
+
+    A test set that the data set brings is kept as it is. Copies of one image stay together, and
+    a training image that also stands in the test set is left out, so that no image is in two
+    splits. Every class has an image in the training split, as `held_out` sees to.
+
+    Parameters
+    ----------
+    dataset : {'digits', 'photographs', 'mnist', 'fashion_mnist', 'kmnist', 'npz'}
+        The first two come with scikit-learn and need no download: `digits` (8×8, upsampled to
+        28×28) and `photographs`, patches of 32×32 pixels in colour out of two photographs, which
+        are their labels. Their splits are bands of the photographs, whatever the fractions: the
+        left 70% to train, then 10% for validation, the right 20% to test. A patch lies wholly in
+        its band, so no pixel of a test patch was seen in training, but patches of one band overlap.
+        The next three are `geovq.data.idx.load_set`'s; `npz` is a file of one's own.
+    root : path-like
+        torchvision's root folder; files that are absent are downloaded into it, over https only.
+    file : path-like, optional
+        For `npz`: arrays `images` as `geovq.data.pixels.as_8_bit` takes them, and optionally
+        `labels` (N,), integers or text, renumbered from 0. Floats are rounded to 8 bits.
+    validation_fraction, test_fraction : float
+        Of the images outside the test set, and of all images.
+    seed : int
+
+    Returns
+    -------
+    Images
+
+    Raises
+    ------
+    InputError
+        Files are absent and cannot be downloaded, or the user's arrays are not as said above.
+    """
+    test = None
+    if dataset == "photographs":
+        return _photographs(seed)
+    if dataset in SETS:
+        pool, test = (Split(*load_set(dataset, Path(root), part)) for part in ("train", "t10k"))
+    elif dataset == "digits":
+        pool = _digits()
+    elif dataset == "npz" and file is not None:
+        pool = _npz(file)
+    else:
+        known = ", ".join(["digits", "photographs", *SETS, "npz (with its file)"])
+        raise InputError(f"dataset = {dataset!r}; allowed: {known}")
+    if test is None:
+        pool, test = _divide(pool, test_fraction, seed)
+    else:
+        known_test = {image.tobytes() for image in test.images}
+        pool = pool[np.array([image.tobytes() not in known_test for image in pool.images])]
+    train, validation = _divide(pool, validation_fraction, seed)
+    return Images(train, validation, test)
+
+
+def _divide(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+    """Cut off a stratified fraction; copies of one image fall on the same side."""
+    inside = held_out(split.images, fraction, seed, split.labels)
+    return split[~inside], split[inside]
+
+
+def held_out(
+    items: np.ndarray, fraction: float, seed: int, labels: np.ndarray | None = None
+) -> np.ndarray:
+    """Choose a fraction of the rows, stratified by label where there are labels.
+
+    A class all of whose rows were chosen is given back, for what is not chosen is trained on, and a
+    class is learnt there or nowhere; unless that is more than half of what was chosen, as of labels
+    that number the rows.
+
+    Parameters
+    ----------
+    items : ndarray of shape (N, ...)
+        Images or latents; copies of one are all chosen, or none.
+    fraction : float
+    seed : int
+    labels : ndarray of shape (N,), optional
+
+    Returns
+    -------
+    ndarray of shape (N,), bool
+
+    Raises
+    ------
+    InputError
+        Too few distinct rows to choose from.
+    """
+    from sklearn.model_selection import train_test_split
+
+    if not len(items):
+        raise InputError("0 items: too few to split")
+    rows = np.ascontiguousarray(items.reshape(len(items), -1))
+    _, first, group = np.unique(
+        rows.view(f"V{rows.shape[1] * rows.itemsize}").ravel(),
+        return_index=True,
+        return_inverse=True,
+    )
+    strata = None
+    if labels is not None:
+        known, index, counts = np.unique(labels[first], return_inverse=True, return_counts=True)
+        # Too rare to stand on both sides of every cut: drawn with the largest class.
+        index[counts[index] < 2 / min(fraction, 1 - fraction)] = counts.argmax()
+        strata = known[index]
+    try:
+        _, cut = train_test_split(
+            np.arange(len(first)), test_size=fraction, stratify=strata, random_state=seed
+        )
+    except ValueError as error:
+        raise InputError(
+            f"{len(items)} items, {len(first)} of them distinct: too few to split ({error})"
+        ) from None
+    group = group.ravel()
+    chosen = np.isin(group, cut)
+    if labels is not None:
+        lost = np.isin(labels, np.setdiff1d(labels, labels[~chosen]))
+        kept = chosen & ~np.isin(group, group[lost])
+        if 2 * kept.sum() >= chosen.sum():
+            return kept
+    return chosen
+
+
+def _digits() -> Split:
+    import torch
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    small = torch.from_numpy(digits.images).float()[:, None] / 16
+    large = torch.nn.functional.interpolate(small, size=(SIDE, SIDE), mode="bilinear")
+    images = (large[:, 0] * 255).round().to(torch.uint8).numpy()
+    return Split(images, digits.target.astype(np.int64))
+
+
+def _photographs(seed: int) -> Images:
+    from sklearn.datasets import load_sample_images
+
+    photographs = np.stack(load_sample_images().images)  # (2, height, width, 3)
+    width, random = photographs.shape[2], np.random.default_rng(seed)
+    splits = []
+    for band in BANDS.values():
+        left, right = (round(edge * width) for edge in band)
+        windows = np.lib.stride_tricks.sliding_window_view(
+            photographs[:, :, left:right], (PATCH, PATCH), axis=(1, 2)
+        )[:, ::STRIDE, ::STRIDE]
+        labels = np.repeat(np.arange(len(windows)), windows.shape[1] * windows.shape[2])
+        patches = np.moveaxis(windows, 3, -1).reshape(-1, PATCH, PATCH, 3)
+        order = random.permutation(len(labels))
+        splits.append(Split(patches[order], labels[order]))
+    return Images(*splits)
+
+
+def _npz(file: str | os.PathLike[str]) -> Split:
+    arrays = load_npz(file, "images")
+    images = as_8_bit(arrays["images"], f"{file}: images")
+    labels = arrays.get("labels")
+    if labels is not None:
+        labels = as_labels(labels, len(images), f"{file}: labels")
+    return Split(images, labels)

@@ -1,0 +1,1 @@
+"""The parameters: what is allowed, how they are read, and how mistakes are told."""

@@ -1,0 +1,1 @@
+"""Latents ↔ tokens: layouts, levels of a codebook, and what tokens cost."""

@@ -1,0 +1,1 @@
+"""Scores → table, figures and page."""

@@ -1,0 +1,202 @@
+"""Pictures of a run; each function returns a matplotlib figure and draws nothing on a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from geovq.report.table import NAMES
+
+__all__ = ["codebooks", "curves", "embed", "image_rows", "latent_map", "training_panels", "usage"]
+
+# Okabe & Ito's colours, told apart with any colour vision.
+COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+
+
+def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
+    """N images → one picture with `columns` of them a row and a white line between them."""
+    rows = -(-len(images) // columns)
+    height, width, *channels = images.shape[1:]
+    sheet = np.ones((rows * (height + 1) + 1, columns * (width + 1) + 1, *channels))
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (height + 1) + 1, (i % columns) * (width + 1) + 1
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def _show(axes: Axes, sheet: np.ndarray, title: str) -> None:
+    axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_axis_off()
+
+
+def image_rows(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
+    """One titled block of images for each entry.
+
+    Parameters
+    ----------
+    rows : mapping of str to ndarray of shape (N, H, W) or (N, H, W, 3)
+        Pixels in [0, 1].
+    columns : int
+        Images a row.
+    """
+    sheets = {title: _mosaic(images, columns) for title, images in rows.items()}
+    inches = 9 / next(iter(sheets.values())).shape[1]
+    heights = [sheet.shape[0] * inches for sheet in sheets.values()]
+    figure = Figure(figsize=(9, sum(heights) + 0.32 * len(sheets)), layout="constrained")
+    grid = figure.subplots(len(sheets), 1, squeeze=False, height_ratios=heights)
+    for axes, (title, sheet) in zip(grid[:, 0], sheets.items(), strict=True):
+        _show(axes, sheet, title)
+    return figure
+
+
+def codebooks(prototypes: Mapping[str, np.ndarray], usage: Mapping[str, np.ndarray]) -> Figure:
+    """A codebook of every tokeniser as decoded images, the most used code first.
+
+    Parameters
+    ----------
+    prototypes : mapping of str to ndarray of shape (K, H, W) or (K, H, W, 3)
+    usage : mapping of str to ndarray of shape (K,)
+        How often each code occurs.
+    """
+    size = max(len(images) for images in prototypes.values())
+    columns = int(np.ceil(np.sqrt(size)))
+    figure = Figure(figsize=(3.4 * len(prototypes), 3.7), layout="constrained")
+    grid = figure.subplots(1, len(prototypes), squeeze=False)
+    for axes, (name, images) in zip(grid[0], prototypes.items(), strict=True):
+        order = np.argsort(-usage[name], kind="stable")
+        _show(axes, _mosaic(images[order], columns), f"{name}: {len(images)} codes")
+    return figure
+
+
+def usage(counts: Mapping[str, np.ndarray]) -> Figure:
+    """Share of the test images' tokens of each code, the most used first.
+
+    Parameters
+    ----------
+    counts : mapping of str to ndarray of shape (K,)
+    """
+    figure = Figure(figsize=(3.4 * len(counts), 2.8), layout="constrained")
+    grid = figure.subplots(1, len(counts), squeeze=False, sharey=True)
+    for axes, color, (name, count) in zip(grid[0], COLORS, counts.items(), strict=False):
+        shares = np.sort(count)[::-1] / count.sum()
+        axes.bar(np.arange(len(shares)), 100 * shares, width=1, color=color)
+        axes.axhline(100 / len(shares), color="0.4", lw=1, ls="--")
+        used = f"{(count > 0).sum()} of {len(count)} used"
+        axes.set_title(f"{name}: {used}", fontsize=10, loc="left")
+        axes.set_xlabel("code, most used first")
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[0, 0].set_ylabel("% of test tokens (dashed: uniform)")
+    return figure
+
+
+def embed(points: np.ndarray, seed: int) -> np.ndarray:
+    """Two-dimensional t-SNE map of points, (N, D) → (N, 2)."""
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    perplexity = min(30.0, (len(points) - 1) / 3)
+    with threadpool_limits(1):  # parallel sums would differ between runs
+        return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(points)
+
+
+def latent_map(places: np.ndarray, colorings: Mapping[str, np.ndarray]) -> Figure:
+    """The same map of latents under several colourings.
+
+    Parameters
+    ----------
+    places : ndarray of shape (N, 2)
+    colorings : mapping of str to ndarray of shape (N,), integers
+        Title → class or code of each point. Up to 10 values get colours of their own and a
+        legend; more share a shuffled rainbow, which shows where cells end.
+    """
+    figure = Figure(figsize=(4.2 * len(colorings), 4.3), layout="constrained")
+    grid = figure.subplots(1, len(colorings), squeeze=False)
+    size = float(np.clip(6000 / len(places), 4, 16))
+    for axes, (title, values) in zip(grid[0], colorings.items(), strict=True):
+        names, index = np.unique(values, return_inverse=True)
+        few = len(names) <= 10
+        hues = np.random.default_rng(0).permutation(np.linspace(0, 1, len(names), endpoint=False))
+        colormap = "tab10" if few else ListedColormap(_rainbow(hues))
+        dots = axes.scatter(
+            *places.T,
+            c=index,
+            cmap=colormap,
+            s=size,
+            lw=0,
+            vmin=0,
+            vmax=9 if few else len(names) - 1,
+        )
+        if few:
+            handles, _ = dots.legend_elements(num=list(range(len(names))))
+            axes.legend(handles, names, fontsize=7, ncols=5, loc="lower center", frameon=False)
+            axes.margins(y=0.12)
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_aspect("equal", "datalim")
+    return figure
+
+
+def _rainbow(hues: np.ndarray) -> np.ndarray:
+    from matplotlib.colors import hsv_to_rgb
+
+    values = np.where(np.arange(len(hues)) % 2, 0.65, 0.9)
+    return hsv_to_rgb(np.stack([hues, np.full(len(hues), 0.85), values], axis=1))
+
+
+def training_panels(
+    tables: Mapping[str, np.ndarray],
+) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Panels for `curves`: the VAE, the VQ-VAE, and all priors in one.
+
+    Parameters
+    ----------
+    tables : mapping of str to ndarray of shape (S, 3)
+        `train_vae`, `train_vqvae`, and `train_ar_NAME` for each tokeniser: columns step, training
+        loss, validation loss, in nats per image.
+    """
+
+    def both(table: np.ndarray, *names: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        step, *losses = table.T
+        return {name: (step, loss) for name, loss in zip(names, losses, strict=True)}
+
+    priors = {n.removeprefix("train_ar_"): t for n, t in tables.items() if "train_ar_" in n}
+    return {
+        NAMES["vae"]: both(tables["train_vae"], "train", "validation"),
+        NAMES["vqvae"]: both(
+            tables["train_vqvae"], "train, codebook terms too", "validation, bce alone"
+        ),
+        "priors, validation": {NAMES[n]: (t[:, 0], t[:, 2]) for n, t in priors.items()},
+    }
+
+
+def curves(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> Figure:
+    """Loss against step, one panel a model.
+
+    Parameters
+    ----------
+    panels : mapping
+        Title → name of a series → (steps, values).
+    """
+    figure = Figure(figsize=(3.4 * len(panels), 3), layout="constrained")
+    grid = figure.subplots(1, len(panels), squeeze=False)
+    for axes, (title, series) in zip(grid[0], panels.items(), strict=True):
+        lows, highs = [], []
+        for color, (name, (steps, values)) in zip(COLORS, series.items(), strict=False):
+            axes.plot(steps, values, color=color, lw=1.5, label=name)
+            lows.append(min(values))
+            highs.append(np.quantile(values, 0.9))
+        # The first steps are far above all that is worth seeing.
+        margin = 0.1 * (max(highs) - min(lows)) + 1e-9
+        axes.set_ylim(min(lows) - margin, max(highs) + margin)
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.set_xlabel("step")
+        axes.legend(fontsize=8, frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[0, 0].set_ylabel("loss, nats per image")
+    return figure

@@ -1,0 +1,1 @@
+"""Comparisons over seeds, data sets and settings; each folder has the run and its page."""

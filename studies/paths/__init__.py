@@ -1,0 +1,1 @@
+"""Decoded paths between images: along the graph of latents, and straight through latent space.."""

@@ -1,0 +1,1 @@
+"""The searches for hyperparameters, each on DVC's own experiment queue."""
