@@ -7,28 +7,28 @@ COLUMN, ROW, WIDTH, HEIGHT = 256, 116, 236, 76
 
 # Stage: first column, columns spanned, row, what it does, files it writes, code that does it.
 BOXES = {
-    "prepare": (0, 3, 0, "three splits that share no image", "data/images.npz", "data.py"),
-    "train_vae": (0, 1, 1, "posteriors N(μ, σ²)", "data/latents.npz", "models/vae.py"),
+    "prepare": (0, 3, 0, "three splits that share no image", "data/images.npz", "data/"),
+    "train_vae": (0, 1, 1, "posteriors N(μ, σ²)", "data/latents.npz", "training/vae.py"),
     "geodesic_quantize": (
         *(0, 1, 2, "k-NN graph, geodesic k-means", "data/codebooks, data/codes"),
-        "geodesic_kmeans.py, quantizer.py",
+        "clustering/, quantization/",
     ),
     "refine": (
-        *(0, 1, 3, "codes and decoder tuned, encoder frozen", "data/tokens, data/models/decoder_*"),
-        "models/code_decoder.py",
+        *(0, 1, 3, "codes and decoder are tuned", "data/tokens, data/models/decoder_*"),
+        "training/refinement.py",
     ),
-    "train_vqvae": (1, 1, 1, "the end-to-end rival", "data/tokens/vqvae.npz", "models/vqvae.py"),
+    "train_vqvae": (1, 1, 1, "the end-to-end rival", "data/tokens/vqvae.npz", "training/vqvae.py"),
     "train_classifier": (
         *(2, 1, 1, "names images, if there are labels", "data/models/classifier.safetensors"),
-        "models/classifier.py",
+        "training/classifier.py",
     ),
-    "train_ar": (0, 2, 4, "a prior for each tokeniser", "data/models/ar_*", "models/prior.py"),
-    "pack": (0, 2, 5, "model folders for library and command line", "data/codecs", "codec.py"),
+    "train_ar": (0, 2, 4, "a prior for each tokeniser", "data/models/ar_*", "training/prior.py"),
+    "pack": (0, 2, 5, "model folders for library and command line", "data/codecs", "codec/"),
     "evaluate": (
         *(0, 3, 6, "one yardstick for all", "metrics/evaluate.json, plots/"),
-        "evaluation/, figures.py, report.py",
+        "evaluation/, report/",
     ),
-    "report": (0, 3, 7, "one page to look at", "plots/report.html", "page/"),
+    "report": (0, 3, 7, "one page to look at", "plots/report.html", "report/page/"),
 }
 # From, to, column of the arrow, what travels.
 ARROWS = [
