@@ -27,10 +27,11 @@ quick: .venv/ready  ## style, types, layers, and the tests that take seconds at 
 test: quick  ## and the tests that take longer
 	pytest $(TWO_PROCESSES) -m slow
 
-coverage: .venv/ready  ## which lines no test runs; all tests, in twice their time
+coverage: .venv/ready  ## which lines no test runs; all tests, and slower
 	coverage erase
 	coverage run -m pytest $(TWO_PROCESSES)
 	coverage combine --quiet
+	rm -f .coverage.*  # of processes that tests have killed
 	coverage report
 
 audit: .venv/ready  ## known vulnerabilities of what is pinned; asks PyPI
