@@ -31,7 +31,7 @@ def render(content: Content) -> str:
         HTML that loads nothing, the same for the same content.
     """
     environment = Environment(
-        loader=PackageLoader("geovq", "page"),
+        loader=PackageLoader("geovq.report", "page"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
