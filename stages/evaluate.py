@@ -11,7 +11,7 @@ from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
 from geovq.files.store import load_module, load_npz, save_figure, save_json
 from geovq.files.writing import new_file
 from geovq.models.classifier import Classifier
-from geovq.models.distortion import bce
+from geovq.models.distortion import distortion
 from geovq.params.sections import Params
 from geovq.report import figures
 from geovq.report.examples import SHOWN, reconstructions, samples, spread
@@ -65,7 +65,7 @@ def main(params: Params) -> None:
             codes = load_npz(CODES / f"{name}.npz", "test", kind="codes")["test"]
             unrefined = PostHocTokenizer(tokenizer.vae, tokenizer.quantizer)
             (logits,) = in_batches(unrefined.decode, torch.from_numpy(codes))
-            scores[name]["bce_unrefined"] = bce(logits, test, unrefined.likelihood)
+            scores[name]["bce_unrefined"] = distortion(logits, test, unrefined.likelihood)
     for remark in remarks(scores):
         print(f"warning: {remark}")
 

@@ -4,7 +4,7 @@ from geovq.batches import as_pixels, best_device
 from geovq.codec.tokenizer import PostHocTokenizer
 from geovq.data.splits import Images
 from geovq.files.store import load_module, load_npz, save_json, save_npz
-from geovq.models.distortion import bce
+from geovq.models.distortion import distortion
 from geovq.models.vae import VAE
 from geovq.params.sections import Params
 from geovq.quantization.quantizer import GeodesicQuantizer
@@ -31,7 +31,9 @@ def main(params: Params) -> None:
             for name in ("train", "validation", "test")
         }
         logits = tokenizer.decode(tokens["validation"]).cpu()
-        scores[clustering] = {"validation_bce": bce(logits, validation, tokenizer.likelihood)}
+        scores[clustering] = {
+            "validation_bce": distortion(logits, validation, tokenizer.likelihood)
+        }
         quantizer.save(CODEBOOKS / f"{clustering}.npz")
         save_npz(CODES / f"{clustering}.npz", "codes", vocabulary=quantizer.vocabulary, **tokens)
         print(f"{clustering}: validation bce {scores[clustering]['validation_bce']:.2f} nats")

@@ -4,7 +4,7 @@ from geovq.batches import as_pixels, in_batches
 from geovq.codec.tokenizer import code_vectors
 from geovq.data.splits import Images
 from geovq.files.store import save_json, save_module, save_npz
-from geovq.models.distortion import bce
+from geovq.models.distortion import distortion
 from geovq.params.sections import Params
 from geovq.training.checkpoints import discard
 from geovq.training.vqvae import train_vqvae
@@ -30,7 +30,7 @@ def main(params: Params) -> None:
     save_module(MODELS / "vqvae.safetensors", vqvae)
     vectors = code_vectors(vqvae).numpy()
     save_npz(TOKENS / "vqvae.npz", "tokens", vocabulary=vqvae.vocabulary, vectors=vectors, **tokens)
-    best = bce(logits, pixels["validation"], vqvae.likelihood)
+    best = distortion(logits, pixels["validation"], vqvae.likelihood)
     save_json(METRICS / "train_vqvae.json", {"validation_bce": best})
     discard(kept)
 

@@ -13,7 +13,7 @@ from torch import nn
 from geovq import Codec, GeodesicQuantizer
 from geovq.codec.tokenizer import PostHocTokenizer
 from geovq.errors import InputError
-from geovq.models.distortion import bce
+from geovq.models.distortion import distortion
 
 FILES = {
     *("vae.safetensors", "codebook.npz", "decoder.safetensors", "prior.safetensors"),
@@ -72,7 +72,7 @@ def test_info_says_what_was_measured_on_held_out_images(codec, digits):
     assert figures["code_length_bits"] == pytest.approx(figures["code_length"] / math.log(2))
     assert figures["total"] == pytest.approx(figures["bce"] + figures["code_length"])
     logits = codec.tokenizer.decode(torch.from_numpy(codec.encode(digits)))
-    over_all = bce(logits, torch.from_numpy(digits / 255), codec.tokenizer.likelihood)
+    over_all = distortion(logits, torch.from_numpy(digits / 255), codec.tokenizer.likelihood)
     assert figures["bce"] == pytest.approx(over_all, rel=0.1)
 
 
@@ -121,7 +121,7 @@ def test_colour_images_go_all_the_way(digits, tmp_path):
     pixels = codec.decode(tokens)
     assert pixels.shape == tinted.shape
     logits = codec.tokenizer.decode(torch.from_numpy(tokens))
-    nats = bce(logits, torch.from_numpy(tinted / 255), codec.tokenizer.likelihood)
+    nats = distortion(logits, torch.from_numpy(tinted / 255), codec.tokenizer.likelihood)
     assert codec.info["validation"]["bce"] == pytest.approx(nats, rel=0.1)
     codec.save(tmp_path / "model")
     again = Codec.load(tmp_path / "model")

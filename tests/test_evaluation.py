@@ -11,7 +11,7 @@ from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
 from geovq.evaluation.frechet import Frechet
 from geovq.evaluation.semantics import nmi, purity
 from geovq.models.classifier import Classifier
-from geovq.models.distortion import bce, least_bce, mean_image_bce, psnr
+from geovq.models.distortion import distortion, least_distortion, mean_image_distortion, psnr
 from geovq.models.likelihood import Bernoulli as BernoulliPixels
 from geovq.models.likelihood import DiscretizedLogistic
 from geovq.models.prior import Prior
@@ -32,7 +32,7 @@ def test_distortion_by_hand(images):
     p = logits.double().sigmoid()
     x = images.double()
     expected = -(x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2)).mean().item()
-    assert bce(logits, images, BernoulliPixels()) == pytest.approx(expected)
+    assert distortion(logits, images, BernoulliPixels()) == pytest.approx(expected)
     assert psnr(images + 0.1, images) == pytest.approx(20, abs=1e-4)
     # A mean of decibels, not the decibels of a mean.
     wrong = torch.cat([images[:20] + 0.1, images[20:] + 0.01])
@@ -42,13 +42,13 @@ def test_distortion_by_hand(images):
 
 def test_pixel_entropy_is_the_floor_of_bce(images):
     pixels = BernoulliPixels()
-    floor = least_bce(images, pixels)
+    floor = least_distortion(images, pixels)
     entropy = Bernoulli(images.double()).entropy().sum((1, 2)).mean().item()
     assert floor == pytest.approx(entropy)
     exact = images.double().clamp(1e-9, 1 - 1e-9).logit()
-    assert bce(exact, images, pixels) == pytest.approx(floor, rel=1e-6)
-    assert bce(exact + 0.1, images, pixels) > floor
-    assert least_bce(images.round(), pixels) == 0
+    assert distortion(exact, images, pixels) == pytest.approx(floor, rel=1e-6)
+    assert distortion(exact + 0.1, images, pixels) > floor
+    assert least_distortion(images.round(), pixels) == 0
 
 
 def test_rates_by_hand():
@@ -155,12 +155,12 @@ def test_tokenizer_scores_add_up(tokenizers, images, judge, name):
     assert score["bits_per_image"] == 6
     assert score["total"] == pytest.approx(score["bce"] + score["code_length"])
     assert score["bce"] == pytest.approx(
-        bce(tokenizer.decode(tokens).detach(), images, tokenizer.likelihood)
+        distortion(tokenizer.decode(tokens).detach(), images, tokenizer.likelihood)
     )
     assert score["code_length"] == pytest.approx(-prior(tokens).sum(1).mean().item(), rel=1e-5)
     expected = score["code_length"] / math.log(2) / 3
     assert score["ar_bits_per_token"] == pytest.approx(expected)
-    assert score["bce"] > least_bce(images, tokenizer.likelihood)
+    assert score["bce"] > least_distortion(images, tokenizer.likelihood)
     assert score["frechet_samples_at"]["1"] == score["frechet_samples"]
     assert score["frechet_samples_at"].keys() == {"1", "0.5"}
     del score["frechet_samples_at"]
@@ -188,11 +188,11 @@ def test_the_mean_image_has_the_scales_that_suit_it(rng):
     noise = rng.logistic(size=(400, 8, 12, 3)) * widths
     images = torch.from_numpy(np.rint(255 * np.clip(0.5 + noise, 0, 1)) / 255).float()
     likelihood = DiscretizedLogistic(3)
-    found = mean_image_bce(images[:300], images[300:], likelihood)
+    found = mean_image_distortion(images[:300], images[300:], likelihood)
     likelihood.log_scale.data = torch.from_numpy(widths).log()
-    exact = bce(torch.zeros(100, 8, 12, 3), images[300:], likelihood)
+    exact = distortion(torch.zeros(100, 8, 12, 3), images[300:], likelihood)
     assert found == pytest.approx(exact, rel=0.01)
-    assert least_bce(images, likelihood) == 0
+    assert least_distortion(images, likelihood) == 0
 
 
 def test_scales_and_mean_are_those_of_training_images(rng):
@@ -202,11 +202,11 @@ def test_scales_and_mean_are_those_of_training_images(rng):
         torch.from_numpy(np.rint(255 * x.clip(0, 1)) / 255).float() for x in (train, test)
     )
     likelihood = DiscretizedLogistic(1)
-    found = mean_image_bce(train, test, likelihood)
+    found = mean_image_distortion(train, test, likelihood)
     mean = train.double().mean(0).logit()
     best = likelihood.calibrated(mean.float().expand(train.shape), train)
     assert best.log_scale.exp().item() == pytest.approx(0.02, rel=0.1)
-    assert found == pytest.approx(bce(mean.expand(test.shape), test, best), rel=0.01)
+    assert found == pytest.approx(distortion(mean.expand(test.shape), test, best), rel=0.01)
 
 
 def test_what_training_never_shows_has_a_probability():
@@ -216,7 +216,7 @@ def test_what_training_never_shows_has_a_probability():
     likelihood = BernoulliPixels()
     p = train.double().mean(0).clamp(1e-6, 1 - 1e-6)
     expected = -(0.25 * p.log() + 0.75 * (1 - p).log()).sum().item()
-    assert mean_image_bce(train, test, likelihood) == pytest.approx(expected)
+    assert mean_image_distortion(train, test, likelihood) == pytest.approx(expected)
 
 
 def test_without_labels_the_judge_is_silent(tokenizers, images):

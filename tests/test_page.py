@@ -16,7 +16,7 @@ from geovq.clustering.graph import build_graph
 from geovq.clustering.paths import PointGraph
 from geovq.codec.tokenizer import PostHocTokenizer
 from geovq.errors import InputError
-from geovq.models.distortion import bce
+from geovq.models.distortion import distortion
 from geovq.models.vae import VAE
 from geovq.models.vqvae import VQVAE
 from geovq.quantization.quantizer import GeodesicQuantizer
@@ -290,12 +290,12 @@ def test_images_token_by_token(images, layout):
     assert steps.frames.shape == (2, 3, 8, 12)
     for count in (1, 2, 3):
         logits = model.decode(tokens[:, :count])
-        assert steps.bce[count - 1] == pytest.approx(bce(logits, images, model.likelihood))
+        assert steps.bce[count - 1] == pytest.approx(distortion(logits, images, model.likelihood))
         np.testing.assert_allclose(
             steps.frames[:, count - 1], logits[shown].sigmoid(), rtol=1e-5, atol=1e-6
         )
         for i, row in enumerate(rows):
-            one = bce(logits[row : row + 1], images[row : row + 1], model.likelihood)
+            one = distortion(logits[row : row + 1], images[row : row + 1], model.likelihood)
             assert steps.frame_bce[i, count - 1] == pytest.approx(one)
 
 

@@ -8,7 +8,7 @@ import torch
 from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
 from geovq.evaluation.semantics import nmi, purity
 from geovq.models.classifier import Classifier
-from geovq.models.distortion import least_bce, mean_image_bce, psnr
+from geovq.models.distortion import least_distortion, mean_image_distortion, psnr
 from geovq.models.likelihood import Bernoulli
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
@@ -38,8 +38,8 @@ def test_constants_are_of_the_split_they_claim_to_be_of(apart):
     pixels = Bernoulli()
     score = score_data("own", train, test, judge, pixels)
     assert score["test_images"] == 15
-    assert score["pixel_entropy"] == least_bce(test, pixels)
-    assert score["mean_image_bce"] == mean_image_bce(train, test, pixels)
+    assert score["pixel_entropy"] == least_distortion(test, pixels)
+    assert score["mean_image_bce"] == mean_image_distortion(train, test, pixels)
     assert score["frechet_floor"] == pytest.approx(judge.frechet(train[:15]), rel=1e-4)
     assert score["recognition"] == judge.recognition(test)
 

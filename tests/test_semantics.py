@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 from geovq.clustering.geometry import Geometry
 from geovq.clustering.graph import smooth
 from geovq.errors import InputError
-from geovq.models.distortion import bce
+from geovq.models.distortion import distortion
 from geovq.models.likelihood import Bernoulli
 from geovq.params.reading import load_params
 from studies.common import quick
@@ -117,7 +117,7 @@ def test_one_code_costs_the_mean_image_and_more_codes_less(rng):
 
     mean = train.mean(0).clamp(GREY, 1 - GREY).logit()
     one = cost(torch.zeros_like(whose))
-    assert one == pytest.approx(bce(mean.expand_as(test), test, Bernoulli()), rel=1e-5)
+    assert one == pytest.approx(distortion(mean.expand_as(test), test, Bernoulli()), rel=1e-5)
     costs = [one, cost(whose // 4), cost(whose // 2), cost(whose)]
     assert (np.diff(costs) < 0).all()
     # A code that no training image has is decoded to the mean of all.

@@ -18,7 +18,7 @@ from geovq import GeodesicQuantizer
 from geovq.batches import as_pixels, in_batches
 from geovq.data.sets import load_images
 from geovq.models.code_decoder import CodeDecoder
-from geovq.models.distortion import bce
+from geovq.models.distortion import distortion
 from geovq.params.sections import Refine, TrainVAE
 from geovq.training.refinement import refine
 from geovq.training.vae import train_vae
@@ -42,7 +42,7 @@ for line, (name, decoded) in zip(grid, rows.items(), strict=True):
     images, label = splits[2], name
     if decoded is not None:
         (logits,) = in_batches(*decoded)
-        nats = bce(logits, splits[2], (model if name == "tokens" else vae).likelihood)
+        nats = distortion(logits, splits[2], (model if name == "tokens" else vae).likelihood)
         images, label = logits.sigmoid(), f"{name}\n{nats / math.log(2) / 3072:.2f} bits/dim"
     line[0].set_ylabel(label, rotation=0, ha="right", va="center")
     for axes, image in zip(line, images[shown], strict=True):

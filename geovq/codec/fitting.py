@@ -17,7 +17,7 @@ from geovq.codec.settings import Settings
 from geovq.codec.tokenizer import Autoencoder, PostHocTokenizer, code_vectors, ready
 from geovq.data.sets import held_out
 from geovq.errors import InputError
-from geovq.models.distortion import bce
+from geovq.models.distortion import distortion
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
 from geovq.quantization.quantizer import GeodesicQuantizer
@@ -70,7 +70,7 @@ def fit_images(
         model, tokens[:], _ = made
         tokenizer = PostHocTokenizer(vae, quantizer, model)
     (logits,) = in_batches(tokenizer.decode, tokens[1])
-    figures["bce"] = bce(logits, pixels[1], tokenizer.likelihood)
+    figures["bce"] = distortion(logits, pixels[1], tokenizer.likelihood)
     prior = _prior(tokens, quantizer, code_vectors(tokenizer), chosen, figures, checkpoints)
     if prior is not None:
         figures["total"] = figures["bce"] + figures["code_length"]

@@ -17,8 +17,8 @@ from geovq.codec.tokenizer import Tokenizer
 from geovq.data.arrays import as_latents
 from geovq.evaluation import semantics
 from geovq.evaluation.frechet import Frechet
-from geovq.models import distortion
 from geovq.models.classifier import Classifier
+from geovq.models.distortion import distortion, least_distortion, mean_image_distortion, psnr
 from geovq.models.likelihood import Likelihood
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
@@ -90,8 +90,8 @@ def score_data(
     return {
         "dataset": name,
         "test_images": len(test),
-        "pixel_entropy": distortion.least_bce(test, likelihood),
-        "mean_image_bce": distortion.mean_image_bce(train, test, likelihood),
+        "pixel_entropy": least_distortion(test, likelihood),
+        "mean_image_bce": mean_image_distortion(train, test, likelihood),
         "frechet_floor": judge.frechet(train[: len(test)]),
         "recognition": judge.recognition(test),
     }
@@ -110,7 +110,7 @@ def score_vae(vae: VAE, test: Tensor, judge: Judge, seed: int) -> Score:
         "total": (bce + kl).double().mean().item(),
         "bce": bce.double().mean().item(),
         "kl": kl.double().mean().item(),
-        "psnr": distortion.psnr(pixels, test),
+        "psnr": psnr(pixels, test),
         "recognition": judge.recognition(pixels),
         "frechet_reconstructions": judge.frechet(pixels),
         "frechet_prior": judge.frechet(samples),
@@ -141,10 +141,10 @@ def score_codes(
     train_tokens : Tensor of shape (M, T), int64, optional
         For the marginal.
     """
-    bce = distortion.bce(logits, images, tokenizer.likelihood)
+    bce = distortion(logits, images, tokenizer.likelihood)
     return {
         **_score_rate(tokenizer.vocabulary, prior, tokens, labels, train_tokens, bce=bce),
-        "psnr": distortion.psnr(logits.sigmoid(), images),
+        "psnr": psnr(logits.sigmoid(), images),
     }
 
 
@@ -154,7 +154,7 @@ def _score_rate(
     tokens: Tensor,
     labels: np.ndarray | None,
     train_tokens: Tensor | None = None,
-    **distortion: float,
+    **distorted: float,
 ) -> Score:
     """Rate, use and meaning of codes, beside one figure of distortion."""
     codes = tokens.numpy()
@@ -163,10 +163,10 @@ def _score_rate(
     marginal = None
     if train_tokens is not None:
         marginal = rate.marginal_bits_per_token(train_tokens.numpy(), codes, vocabulary)
-    total = None if nats is None or "bce" not in distortion else distortion["bce"] + nats
+    total = None if nats is None or "bce" not in distorted else distorted["bce"] + nats
     return {
         "bits_per_image": rate.bits_per_image(vocabulary),
-        **distortion,
+        **distorted,
         "code_length": nats,
         "total": total,
         "ar_bits_per_token": bits,

@@ -7,31 +7,31 @@ from torch import Tensor
 
 from geovq.models.likelihood import Likelihood
 
-__all__ = ["bce", "least_bce", "mean_image_bce", "psnr"]
+__all__ = ["distortion", "least_distortion", "mean_image_distortion", "psnr"]
 
 EDGE = 1e-6  # what was never seen in training may still be seen
 
 
 @torch.no_grad()
-def bce(logits: Tensor, images: Tensor, likelihood: Likelihood) -> float:
+def distortion(logits: Tensor, images: Tensor, likelihood: Likelihood) -> float:
     """Mean −log p(x | decoded code), in nats per image; logits and images (N, H, W)."""
     return likelihood(logits.double(), images.double()).mean().item()
 
 
-def least_bce(images: Tensor, likelihood: Likelihood) -> float:
-    """The least `bce` that any reconstruction could reach, in nats: Bernoulli's pixel entropy."""
+def least_distortion(images: Tensor, likelihood: Likelihood) -> float:
+    """The least distortion that there can be, in nats an image: Bernoulli's pixel entropy."""
     return likelihood.least(images.double()).mean().item()
 
 
-def mean_image_bce(train: Tensor, test: Tensor, likelihood: Likelihood) -> float:
-    """`bce` of the mean training image, with the scales that suit it best, in nats.
+def mean_image_distortion(train: Tensor, test: Tensor, likelihood: Likelihood) -> float:
+    """`distortion` of the mean training image, with the scales that suit it best, in nats.
 
     They are found on about as many training images as there are test images.
     """
     logits = train.double().mean(0).clamp(EDGE, 1 - EDGE).logit()
     some = train[:: -(-len(train) // len(test))]
     calibrated = likelihood.calibrated(logits.float().expand(some.shape), some)
-    return bce(logits.expand(test.shape), test, calibrated)
+    return distortion(logits.expand(test.shape), test, calibrated)
 
 
 def psnr(pixels: Tensor, images: Tensor) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from geovq.errors import TrainingWarning
-from geovq.models.distortion import mean_image_bce
+from geovq.models.distortion import mean_image_distortion
 
 if TYPE_CHECKING:
     from geovq.models.likelihood import Likelihood
@@ -30,7 +30,7 @@ def check_loss(
 ) -> None:
     """Warn where the loss is above that of the mean of all images."""
     some = train[:: -(-len(train) // ENOUGH)]
-    alone = mean_image_bce(some, validation, likelihood)
+    alone = mean_image_distortion(some, validation, likelihood)
     if loss > WORSE * alone:
         warn(
             f"the {name} is worse than the mean of all images, {loss:.4g} against {alone:.4g} "

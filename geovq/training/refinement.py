@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from geovq.batches import best_device, in_batches
 from geovq.models.code_decoder import CodeDecoder
-from geovq.models.distortion import bce
+from geovq.models.distortion import distortion
 from geovq.models.vae import VAE
 from geovq.params.sections import Budget, Refine
 from geovq.quantization.quantizer import GeodesicQuantizer
@@ -76,7 +76,11 @@ def refined(
     found = refine(model, *pairs, params, seed, checkpoints)
     tokens = choose_tokens(model, train, validation, params, seed, checkpoints)
     (logits,) = in_batches(model.decode, tokens[1])
-    return model, tokens, {**found, "search": bce(logits, validation.images, model.likelihood)}
+    return (
+        model,
+        tokens,
+        {**found, "search": distortion(logits, validation.images, model.likelihood)},
+    )
 
 
 def refine(

@@ -26,7 +26,7 @@ from torch import Tensor
 from geovq.batches import as_pixels, best_device, in_batches
 from geovq.files.store import save_figure
 from geovq.models.code_decoder import CodeDecoder
-from geovq.models.distortion import bce, psnr
+from geovq.models.distortion import distortion, psnr
 from geovq.models.likelihood import Likelihood
 from geovq.models.vae import VAE
 from geovq.models.vqvae import VQVAE
@@ -152,7 +152,7 @@ class Model:
 
     def distortion(self, logits: Tensor, likelihood: Likelihood) -> Row:
         test = self.pixels["test"]
-        return {"bce": bce(logits, test, likelihood), "psnr": psnr(logits.sigmoid(), test)}
+        return {"bce": distortion(logits, test, likelihood), "psnr": psnr(logits.sigmoid(), test)}
 
 
 METHODS: dict[str, Callable[[Model, int], Iterator[Row]]] = {

@@ -13,7 +13,7 @@ from geovq.batches import as_pixels
 from geovq.data.splits import Images
 from geovq.errors import InputError
 from geovq.evaluation.semantics import nmi, purity
-from geovq.models.distortion import bce
+from geovq.models.distortion import distortion
 from geovq.models.likelihood import Bernoulli
 from studies.scores import Row
 from studies.semantics.latents import Arrays
@@ -90,7 +90,7 @@ def mean_image_bce(codes: tuple[np.ndarray, np.ndarray], pixels: tuple[Tensor, T
     sums = torch.zeros(size, *pixels[0].shape[1:]).index_add_(0, train, pixels[0])
     counts = torch.bincount(train, minlength=size)[:, None, None]
     means = torch.where(counts > 0, sums / counts.clamp_min(1), pixels[0].mean(0))
-    return bce(means.clamp(GREY, 1 - GREY).logit()[test], pixels[1], Bernoulli())
+    return distortion(means.clamp(GREY, 1 - GREY).logit()[test], pixels[1], Bernoulli())
 
 
 def stability(codes: list[Arrays]) -> float:

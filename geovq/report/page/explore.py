@@ -9,7 +9,7 @@ from torch import Tensor
 from geovq.batches import in_batches
 from geovq.clustering.paths import PointGraph, resample
 from geovq.codec.tokenizer import Tokenizer
-from geovq.models.distortion import bce
+from geovq.models.distortion import distortion
 from geovq.models.vae import VAE
 from geovq.report.examples import pixels
 from geovq.report.page.content import TokenSteps, Way
@@ -39,7 +39,7 @@ def token_by_token(
     likelihood = tokenizer.likelihood
     for count in range(1, tokens.shape[1] + 1):
         (logits,) = in_batches(tokenizer.decode, tokens[:, :count])
-        means.append(bce(logits, images, likelihood))
+        means.append(distortion(logits, images, likelihood))
         frames.append(logits[shown].sigmoid())
         frame_bce.append(likelihood(logits[shown].double(), images[shown].double()))
     return TokenSteps(
