@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from geovq.codec.folder import END_TO_END
 from geovq.errors import InputError, WeightsFileError
 from geovq.params.reading import load_params
 from geovq.params.sections import Params
@@ -16,10 +17,8 @@ from geovq.training.checkpoints import checked_folder
 if TYPE_CHECKING:
     import numpy as np
 
-    from geovq.codec.tokenizer import Tokenizer
     from geovq.models.prior import Prior
     from geovq.models.vae import VAE
-    from geovq.models.vqvae import VQVAE
     from geovq.quantization.quantizer import GeodesicQuantizer
 
 __all__ = [
@@ -31,7 +30,8 @@ __all__ = [
 ]
 
 POSTHOC = ("geodesic", "euclidean")
-TOKENIZERS = (*POSTHOC, "vqvae")
+TOKENIZERS = (*POSTHOC, *END_TO_END)
+PRIORS = tuple(f"ar_{name}" for name in TOKENIZERS)
 
 IMAGES = Path("data/images.npz")
 LATENTS = Path("data/latents.npz")
@@ -81,8 +81,7 @@ class Fitted(NamedTuple):
 
     vae: VAE
     quantizer: GeodesicQuantizer  # the geodesic one
-    vqvae: VQVAE
-    tokenizers: dict[str, Tokenizer]
+    tokenizers: dict[str, Any]  # each a `Tokenizer`
     priors: dict[str, Prior]
     tokens: dict[str, dict[str, np.ndarray]]  # of every split
 
@@ -102,7 +101,6 @@ def load_fitted() -> Fitted:
     return Fitted(
         codecs["geodesic"].tokenizer.vae,
         codecs["geodesic"].quantizer,
-        codecs["vqvae"].tokenizer,
         {name: codec.tokenizer for name, codec in codecs.items()},
         {name: codec.prior for name, codec in codecs.items()},
         tokens,

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from geovq.batches import as_pixels, best_device, in_batches
+from geovq.codec.folder import END_TO_END
 from geovq.codec.tokenizer import PostHocTokenizer, Tokenizer
 from geovq.data.splits import Images
 from geovq.evaluation import Judge, score_data, score_tokenizer, score_vae
@@ -25,6 +26,7 @@ from stages.common import (
     MODELS,
     PICTURES,
     PLOTS,
+    PRIORS,
     TOKENIZERS,
     load_fitted,
     run,
@@ -44,7 +46,7 @@ def main(params: Params) -> None:
         test,
         None if labels is None else torch.from_numpy(labels),
     )
-    vae, _, _, tokenizers, priors, tokens = load_fitted()
+    vae, _, tokenizers, priors, tokens = load_fitted()
 
     scores = {
         "data": score_data(params.prepare.dataset, train, test, judge, vae.likelihood),
@@ -113,7 +115,7 @@ def draw_map(
 def draw_curves() -> None:
     """Draw the curves that training logged, and join each model's into one table."""
     tables = {}
-    for name in ("train_vae", "train_vqvae", *(f"train_ar_{name}" for name in TOKENIZERS)):
+    for name in ("train_vae", *(f"train_{name}" for name in (*END_TO_END, *PRIORS))):
         live = CURVES / name / "plots" / "metrics"
         train, validation = (
             np.loadtxt(live / f"{curve}.tsv", skiprows=1, ndmin=2)

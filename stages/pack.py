@@ -4,17 +4,16 @@ import math
 from typing import Any
 
 from geovq.batches import best_device
-from geovq.codec.codec import Codec
-from geovq.codec.folder import about
+from geovq.codec.codec import NETWORKS, Codec
+from geovq.codec.folder import END_TO_END, about
 from geovq.codec.tokenizer import PostHocTokenizer
 from geovq.files.store import load_json, load_module, load_npz
 from geovq.models.code_decoder import CodeDecoder
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
-from geovq.models.vqvae import VQVAE
 from geovq.params.sections import Params
 from geovq.quantization.quantizer import GeodesicQuantizer
-from stages.common import CODEBOOKS, CODECS, METRICS, MODELS, POSTHOC, TOKENIZERS, TOKENS, run
+from stages.common import CODEBOOKS, CODECS, METRICS, MODELS, POSTHOC, TOKENS, run
 
 
 def main(params: Params) -> None:
@@ -30,11 +29,11 @@ def main(params: Params) -> None:
         used = {"train_vae", "geodesic_quantize", "refine"}
         info = _about(params, name, figures, used, vae.config) | {"vae": "geovq", "refined": True}
         Codec(quantizer, tokenizer, _prior(name), info).save(CODECS / name)
-    (name,) = set(TOKENIZERS) - set(POSTHOC)
-    vqvae = load_module(MODELS / f"{name}.safetensors", VQVAE).to(best_device())
-    figures = {"bce": _figure("train_vqvae", "validation_bce")}
-    info = _about(params, name, figures, {"train_vae", "train_vqvae"}, vqvae.config)
-    Codec(None, vqvae, _prior(name), info | {"vae": "vqvae"}).save(CODECS / name)
+    for name in END_TO_END:
+        network = load_module(MODELS / f"{name}.safetensors", NETWORKS[name]).to(best_device())
+        figures = {"bce": _figure(f"train_{name}", "validation_bce")}
+        info = _about(params, name, figures, {"train_vae", f"train_{name}"}, network.config)
+        Codec(None, network, _prior(name), info | {"vae": name}).save(CODECS / name)
 
 
 def _figure(file: str, key: str) -> float:

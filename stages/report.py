@@ -7,6 +7,7 @@ import torch
 
 from geovq.batches import as_pixels
 from geovq.clustering.paths import PointGraph
+from geovq.codec.folder import END_TO_END
 from geovq.data.splits import Images
 from geovq.files.store import load_npz
 from geovq.files.writing import new_file
@@ -22,7 +23,7 @@ from stages.common import (
     METRICS,
     PLOTS,
     POSTHOC,
-    TOKENIZERS,
+    PRIORS,
     load_fitted,
     run,
 )
@@ -32,7 +33,7 @@ def main(params: Params) -> None:
     images = Images.load(IMAGES)
     pixels = as_pixels(images.test.images)
     latents = load_npz(LATENTS, "train_means", "test_means", kind="latents")
-    vae, quantizer, vqvae, tokenizers, priors, tokens = load_fitted()
+    vae, quantizer, tokenizers, priors, tokens = load_fitted()
     test = {name: torch.from_numpy(splits["test"]) for name, splits in tokens.items()}
     shown = spread(len(pixels))
 
@@ -46,9 +47,12 @@ def main(params: Params) -> None:
         settings.edge_power,
         settings.whiten,
     )
-    quantized = {
+    quantized: dict[tuple[str, ...], Quantized] = {
         POSTHOC: Quantized.by_quantizer(quantizer, vae, latents["train_means"]),  # alike for both
-        ("vqvae",): Quantized.by_vqvae(vqvae, as_pixels(images.train.images)),
+        **{
+            (name,): Quantized.by_network(tokenizers[name], as_pixels(images.train.images))
+            for name in END_TO_END
+        },
     }
     books: dict[str, list[Codebook]] = {}
     for names, points in quantized.items():
@@ -78,7 +82,7 @@ def main(params: Params) -> None:
 
 def curves() -> dict[str, np.ndarray]:
     """Training curves by stage: columns step, train, validation."""
-    names = ("train_vae", "train_vqvae", *(f"train_ar_{name}" for name in TOKENIZERS))
+    names = ["train_vae", *(f"train_{name}" for name in (*END_TO_END, *PRIORS))]
     return {
         name: np.loadtxt(PLOTS / "curves" / f"{name}.csv", delimiter=",", skiprows=1, ndmin=2)
         for name in names

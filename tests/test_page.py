@@ -264,7 +264,7 @@ def test_a_vqvae_has_the_graph_of_its_own_latents(rng, images, layout):
     shape = {"architecture": "conv", "hidden": [4, 4], "latent_dim": 12}
     model = VQVAE((8, 12), vocabulary=(5,) * 6, layout=layout, **shape).eval()
     tokens = {"vqvae": dict.fromkeys(("train", "test"), model.encode(images).numpy())}
-    quantized = Quantized.by_vqvae(model, images)
+    quantized = Quantized.by_network(model, images)
     found = codebooks({"vqvae": model}, quantized, tokens, neighbors=4, seed=0)["vqvae"]
     assert [book.codes.shape[1] for book in found] == {
         "residual": [1],

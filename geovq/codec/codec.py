@@ -20,7 +20,6 @@ from geovq.codec.folder import (
     KIND,
     PRIOR,
     VAE_WEIGHTS,
-    VQVAE_WEIGHTS,
     load_info,
 )
 from geovq.codec.settings import settings
@@ -48,7 +47,13 @@ from geovq.training.checkpoints import checked_folder
 __all__ = ["Codec"]
 
 MOST_SAMPLES = 10_000_000  # drawn at once
-OURS = (VAE, VQVAE, CodeDecoder, Prior)  # networks that are saved; a VAE of the user's is not
+NETWORKS = {"vqvae": VQVAE}  # of `END_TO_END`
+OURS: tuple[type[nn.Module], ...] = (
+    VAE,
+    CodeDecoder,
+    Prior,
+    *NETWORKS.values(),
+)  # are saved; a VAE of the user's is not
 
 
 class Codec:
@@ -304,8 +309,9 @@ class Codec:
         folder, device = Path(folder), best_device()
         info = load_info(folder)
         prior = load_module(folder / PRIOR, Prior).to(device) if info["prior"] else None
-        if info["vae"] == "vqvae":
-            return cls(None, load_module(folder / VQVAE_WEIGHTS, VQVAE).to(device), prior, info)
+        if (name := info["vae"]) in NETWORKS:
+            network = load_module(folder / f"{name}.safetensors", NETWORKS[name])
+            return cls(None, network.to(device), prior, info)
         quantizer = GeodesicQuantizer.load(folder / CODEBOOK)
         tokenizer = model = None
         if info["vae"] == "geovq":
@@ -318,7 +324,7 @@ class Codec:
 
     def _networks(self) -> dict[str, nn.Module]:
         """What is saved as weights, by the name of its file."""
-        found: dict[str, Any] = {VQVAE_WEIGHTS: self.tokenizer}
+        found: dict[str, Any] = {f"{self.info['vae']}.safetensors": self.tokenizer}
         if isinstance(self.tokenizer, PostHocTokenizer):
             found = {VAE_WEIGHTS: self.tokenizer.vae, DECODER: self.tokenizer.code_decoder}
         found[PRIOR] = self.prior

@@ -15,22 +15,24 @@ from geovq.quantization.rate import bits_per_image
 __all__ = [
     "CODEBOOK",
     "DECODER",
+    "END_TO_END",
     "INFO",
     "KIND",
     "PRIOR",
     "VAE_WEIGHTS",
-    "VQVAE_WEIGHTS",
     "about",
     "load_info",
 ]
 
 KIND = "model"  # of the folder, in its mark
 VAE_WEIGHTS = "vae.safetensors"
-VQVAE_WEIGHTS = "vqvae.safetensors"
 CODEBOOK = "codebook.npz"
 DECODER = "decoder.safetensors"
 PRIOR = "prior.safetensors"
 INFO = "info.json"
+
+# Tokenisers that are one network: name, as of files, stages and metrics, and title.
+END_TO_END = {"vqvae": "VQ-VAE"}
 
 
 def about(
@@ -62,8 +64,8 @@ def about(
         That it was fitted with.
     image_size : sequence of int, optional
         Where it codes images.
-    vae : {'geovq', 'own', 'vqvae'}, optional
-        Whose networks it codes them with: ours, the user's, or a VQ-VAE.
+    vae : str, optional
+        Whose networks it codes them with: 'geovq', the user's 'own', or one of `END_TO_END`.
     """
     return {
         "image_size": None if image_size is None else list(image_size),
@@ -93,7 +95,8 @@ def load_info(folder: str | os.PathLike[str]) -> dict[str, Any]:
     mark = check_files(folder, KIND)
     info = load_json(Path(folder) / INFO)
     if isinstance(info, dict) and {"vae", "refined", "prior"} <= info.keys():
-        wanted = {INFO, VQVAE_WEIGHTS if info["vae"] == "vqvae" else CODEBOOK}
+        whole = info["vae"] in END_TO_END
+        wanted = {INFO, f"{info['vae']}.safetensors" if whole else CODEBOOK}
         wanted |= {VAE_WEIGHTS} if info["vae"] == "geovq" else set()
         wanted |= {DECODER} if info["refined"] else set()
         wanted |= {PRIOR} if info["prior"] else set()

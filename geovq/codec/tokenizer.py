@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from geovq.quantization.quantizer import GeodesicQuantizer
 
 __all__ = [
     "Autoencoder",
+    "EndToEnd",
     "PostHocTokenizer",
     "Tokenizer",
     "check_codebook",
@@ -64,6 +65,13 @@ class Tokenizer(Protocol):
 
         Each alone, without all other positions; on a grid, each in every cell.
         """
+
+
+class EndToEnd(Tokenizer, Protocol):
+    """A tokeniser that is one network, whose encoder gives what its layout then quantises."""
+
+    encoder: nn.Module
+    config: dict[str, Any]
 
 
 class Autoencoder(Protocol):

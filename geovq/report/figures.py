@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from geovq.codec.folder import END_TO_END
 from geovq.report.table import NAMES
 
 __all__ = ["codebooks", "curves", "embed", "image_rows", "latent_map", "training_panels", "usage"]
@@ -152,13 +153,13 @@ def _rainbow(hues: np.ndarray) -> np.ndarray:
 def training_panels(
     tables: Mapping[str, np.ndarray],
 ) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """Panels for `curves`: the VAE, the VQ-VAE, and all priors in one.
+    """Panels for `curves`: the VAE, end-to-end models, and all priors in one.
 
     Parameters
     ----------
     tables : mapping of str to ndarray of shape (S, 3)
-        `train_vae`, `train_vqvae`, and `train_ar_NAME` for each tokeniser: columns step, training
-        loss, validation loss, in nats per image.
+        `train_vae`, `train_NAME` for each of `END_TO_END`, and `train_ar_NAME` for each tokeniser:
+        columns step, training loss, validation loss, in nats per image.
     """
 
     def both(table: np.ndarray, *names: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -168,9 +169,12 @@ def training_panels(
     priors = {n.removeprefix("train_ar_"): t for n, t in tables.items() if "train_ar_" in n}
     return {
         NAMES["vae"]: both(tables["train_vae"], "train", "validation"),
-        NAMES["vqvae"]: both(
-            tables["train_vqvae"], "train, codebook terms too", "validation, bce alone"
-        ),
+        **{
+            title: both(
+                tables[f"train_{name}"], "train, codebook terms too", "validation, bce alone"
+            )
+            for name, title in END_TO_END.items()
+        },
         "priors, validation": {NAMES[n]: (t[:, 0], t[:, 2]) for n, t in priors.items()},
     }
 

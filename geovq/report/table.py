@@ -8,6 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from geovq.codec.folder import END_TO_END
 from geovq.files.store import load_json
 
 __all__ = ["NAMES", "cells", "constants", "findings", "remarks", "results_page", "summary", "table"]
@@ -16,7 +17,7 @@ NAMES = {
     "vae": "VAE (continuous)",
     "geodesic": "geodesic codes",
     "euclidean": "Euclidean codes",
-    "vqvae": "VQ-VAE",
+    **END_TO_END,
 }
 
 COLUMNS = {
@@ -116,7 +117,7 @@ def findings(scores: Scores) -> list[str]:
     """What the geodesic codes gain and lose against each rival, in words."""
     mine = scores["geodesic"]
     sentences = []
-    for rival in ("euclidean", "vqvae"):
+    for rival in ("euclidean", *END_TO_END):
         parts = []
         for key, unit, form in (
             ("bce", "nats of bce", "+.1f"),

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from geovq.batches import in_batches
 from geovq.clustering.paths import PointGraph
-from geovq.codec.tokenizer import Tokenizer
+from geovq.codec.tokenizer import EndToEnd, Tokenizer
 from geovq.models.networks import cell_grid
 from geovq.models.vae import VAE
-from geovq.models.vqvae import VQVAE
 from geovq.quantization.layout import Layout
 from geovq.quantization.quantizer import GeodesicQuantizer
 from geovq.report.page.content import Codebook
@@ -48,8 +47,8 @@ class Quantized:
         return cls(means * quantizer.scale_, layout, quantizer.chunks_, _cells(vae, layout))
 
     @classmethod
-    def by_vqvae(cls, model: VQVAE, images: Tensor) -> Quantized:
-        """What a VQ-VAE's encoder makes of images (N, H, W)."""
+    def by_network(cls, model: EndToEnd, images: Tensor) -> Quantized:
+        """What the encoder of an end-to-end tokeniser makes of images (N, H, W)."""
         (latents,) = in_batches(model.encoder, images)
         layout, dimensions = model.layout, np.arange(latents.shape[1])
         parts = [layout.part(slice(t, t + 1)) for t in range(layout.positions)]
@@ -99,7 +98,7 @@ def codebooks(
     return found
 
 
-def _cells(model: VAE | VQVAE, layout: Layout) -> tuple[int, int] | None:
+def _cells(model: VAE | EndToEnd, layout: Layout) -> tuple[int, int] | None:
     """Rows and columns of the image's cells, if positions are those."""
     sizes = {name: model.config[name] for name in ("architecture", "image_shape", "hidden")}
     return layout.cells(cell_grid(**sizes))
