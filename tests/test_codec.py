@@ -327,3 +327,19 @@ def test_parts_that_were_made_for_another_are_refused(codec, digits):
     codec.check_codebook("tokens", codec.fingerprint)
     with pytest.raises(InputError, match="tokens: of another model"):
         codec.check_codebook("tokens", other.fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"codes": 300}, "codes = 300; allowed: 2 to the number of latents, 270"),
+        ({"first_codes": 300}, "first_codes = 300; allowed"),
+        ({"neighbors": 270}, "neighbors = 270; allowed: 1 to 269"),
+        ({"tokens": 3, "layout": "product"}, "tokens = 3.*allowed: its divisors"),
+        ({"layout": "grid"}, "layout = 'grid'.*architecture = 'mlp'; allowed: conv"),
+    ],
+)
+def test_what_cannot_be_quantised_is_not_trained(digits, monkeypatch, options, message):
+    monkeypatch.setattr("geovq.codec.fitting.train_vae", lambda *_, **__: pytest.fail("trained"))
+    with pytest.raises(InputError, match=message):
+        Codec.fit(digits, **SMALL | options)

@@ -51,13 +51,14 @@ def fit_images(
     inside = held_out(images, chosen.validation_fraction, chosen.seed)
     pixels = as_pixels(images[~inside]), as_pixels(images[inside])
     figures, seed = {}, chosen.seed
+    quantizer = _quantizer(chosen)
     if chosen.train_vae is not None:
+        quantizer.check(len(pixels[0]), chosen.train_vae.latent_dim)  # before hours of training
         vae, figures["vae_loss"] = train_vae(
             *pixels, chosen.train_vae, seed, checkpoints=checkpoints
         )
     assert vae is not None
     _check(ready(vae), pixels[0][:2])
-    quantizer = _quantizer(chosen)
     posteriors = [in_batches(vae.encode, part) for part in pixels]
     tokenizer = PostHocTokenizer.fit(vae, quantizer, *(part.numpy() for part in posteriors[0]))
     tokens = [tokenizer.encode_latents(*(p.numpy() for p in part)) for part in posteriors]

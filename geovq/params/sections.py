@@ -299,7 +299,13 @@ def check_together(
     tokens = codebooks.tokens
     if vae is not None:
         names = f"{name}.tokens", "train_vae.latent_dim"
-        LAYOUTS[codebooks.layout].check(tokens, vae.latent_dim, *names)
+        layout = LAYOUTS[codebooks.layout]
+        layout.check(tokens, vae.latent_dim, *names)
+        if layout.spatial and vae.architecture != "conv":
+            raise ValueError(
+                f"{name}.layout = {codebooks.layout!r}: the cells of a grid are those of a network "
+                f"of convolutions, and train_vae.architecture = {vae.architecture!r}; allowed: conv"
+            )
     if prior is not None and tokens > prior.context:
         raise ValueError(
             f"train_ar.context = {prior.context}: the prior reads a whole image; "

@@ -66,6 +66,7 @@ class Layout:
     cut: ClassVar[bool] = True  # latents are, into T equal parts
     shared: ClassVar[bool] = False  # one codebook for all positions
     first_level: ClassVar[bool] = False  # whose codebook may have a size of its own
+    spatial: ClassVar[bool] = False  # positions are cells of a network's grid
     decodable: ClassVar[bool] = True  # what a position sees, all else at the prior's mean
 
     def __post_init__(self) -> None:
@@ -219,6 +220,7 @@ class Grid(Layout):
 
     name = "grid"
     shared = True
+    spatial = True
     decodable = False
 
     def left_out(self, codes: Sequence[Array]) -> list[Array]:

@@ -156,7 +156,7 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             A position has fewer distinct codes than asked for, as the latents have no more.
         """
         latents = checked_latents(means, log_variances)
-        layout = self._checked_layout(*latents.means.shape)
+        layout = self.check(*latents.means.shape)
         latents = latents.each(lambda rows: layout.fitted_on(rows, self.random_state))
         self._check_counts(len(latents.means))  # of which that may be a sample
         check_spread("means", latents.means)
@@ -280,8 +280,19 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
             return points, None
         return points, 1 / (latents.variances * scale**2)
 
-    def _checked_layout(self, n: int, dimensions: int) -> Layout:
-        """The layout, if all parameters are allowed and suit N latents of D dimensions."""
+    def check(self, n: int, dimensions: int) -> Layout:
+        """See whether `fit` would take n latents of so many dimensions, before there are any.
+
+        Returns
+        -------
+        Layout
+            That they would have.
+
+        Raises
+        ------
+        InputError
+            A parameter has a value that is not allowed, or does not fit these sizes.
+        """
         allowed = {
             "layout": tuple(LAYOUTS),
             "metric": tuple(METRICS),
