@@ -115,7 +115,7 @@ class Codec:
             Grey or colour, uint8 or float in [0, 1].
         vae : Autoencoder, optional
             A VAE of your own, trained already. A module is moved to the best device and set to
-            evaluation. Only a `geovq.models.VAE` has its codes refined.
+            evaluation. Only a `geovq.models.vae.VAE` has its codes refined.
         checkpoints : path-like, optional
             Folder, new or of an earlier call, for what training has come to: after an interruption
             the same call goes on from there, with the same result. It stays until you delete it.

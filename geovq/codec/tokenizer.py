@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Tokenizer(Protocol):
-    """What every tokeniser offers; `geovq.models.VQVAE` is one as it stands.
+    """What every tokeniser offers; `geovq.models.vqvae.VQVAE` is one as it stands.
 
     Images and logits are (N, H, W) if grey, (N, H, W, 3) if not.
     """
@@ -75,7 +75,7 @@ class EndToEnd(Tokenizer, Protocol):
 
 
 class Autoencoder(Protocol):
-    """What `PostHocTokenizer` asks of a VAE; `geovq.models.VAE` is one as it stands.
+    """What `PostHocTokenizer` asks of a VAE; `geovq.models.vae.VAE` is one as it stands.
 
     Tensors are float32, on CUDA where there is one. Without an attribute `likelihood` of
     `geovq.models.likelihood`, logits are taken for Bernoulli's.
