@@ -1,8 +1,8 @@
 """Fréchet distance between sets of images, in the features of a classifier of the same data.
 
 The distance of the FID (Heusel et al. 2017, https://arxiv.org/abs/1706.08500) with another
-extractor: the 64-d features of `geovq.models.classifier.Classifier`. Values compare only with values of the
-same extractor, reference images and sample count.
+extractor: the 64-d features of `geovq.models.classifier.Classifier`. Values compare only with
+values of the same extractor, reference images and sample count.
 """
 
 from __future__ import annotations
