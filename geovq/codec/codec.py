@@ -191,9 +191,12 @@ class Codec:
         if [*found.shape[1:], 3] == size:
             found = as_colour(found)
         if [*found.shape[1:]] != size:
+            height, width = size[:2]
+            how = f"--size {width}x{height} (load_folder(..., size=({width}, {height})))"
+            more = found.shape[1:3] != (height, width)
             raise InputError(
                 f"images of shape {found.shape}; this model was fitted on "
-                f"(N, {', '.join(map(str, size))})"
+                f"(N, {', '.join(map(str, size))}){f'; {how} brings a folder to it' * more}"
             )
         return as_pixels(found)
 
