@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from geovq.clustering.lengths import CHUNK
 from geovq.clustering.scales import largest
 from geovq.errors import InputError
+from geovq.files.reading import plain
 
 __all__ = [
     "check_flag",
@@ -133,7 +134,7 @@ def check_rows(
         They are not.
     """
     check_numbers(name, data)
-    array = np.asarray(data)
+    array = plain(data, name)
     if array.dtype.kind != "f":
         array = array.astype(np.float64)
     fits = array.ndim == 2 and rows in (None, len(array)) and width in (None, array.shape[1])
