@@ -41,7 +41,9 @@ def save_kmeans(path: PathLike, kmeans: GeodesicKMeans) -> None:
     seed, metric = kmeans.random_state, kmeans.metric
     if not isinstance(seed, int | np.integer | None):
         raise InputError(f"random_state = {seed!r}; allowed in a file: an integer or None")
+    init = kmeans.init if isinstance(kmeans.init, str) else np.asarray(kmeans.init).tolist()
     parameters = kmeans.get_params() | {"metric": None if callable(metric) else metric}
+    parameters |= {"init": init}
     named = {name: getattr(kmeans, name) for name in FITTED if hasattr(kmeans, name)}
     if hasattr(kmeans, "feature_names_in_"):  # those of a data frame, as objects
         named["feature_names_in_"] = kmeans.feature_names_in_.astype(str)
