@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from geovq import Codec
@@ -344,3 +345,74 @@ def test_a_model_of_latents_is_scored_by_their_squared_error(tmp_path, monkeypat
     gaps = codec.decode_latents(codec.encode_latents(means)) - means
     assert score["squared_error"] == pytest.approx(np.square(gaps).sum(1).mean())
     assert score["code_length"] is score["total"] is None
+
+
+def test_classes_and_sizes_of_a_folder(work, images):
+    """What `fit`, `encode` and `evaluate` read, what they say of it, and what is written."""
+    labels = load_digits().target[:300]
+    for name, image, label in zip(range(300), images, labels, strict=True):
+        (work / "classes" / f"digit{label}").mkdir(parents=True, exist_ok=True)
+        large = Image.fromarray(image).resize((16 + name % 2, 16), Image.Resampling.NEAREST)
+        large.save(work / "classes" / f"digit{label}" / f"{name:03}.png")
+    assert "17 × 16 pixels, but " in (said := refused("encode model classes tokens.npz"))
+    assert said.endswith("; --size WIDTHxHEIGHT (in Python size=(width, height)) brings all to one")
+    said = geovq("encode model classes tokens.npz --size 8x8").stderr
+    text = "classes: 300 pictures, grey, 8 × 8 pixels by --size, in 10 sub-folders, their classes\n"
+    assert text in said
+    with np.load("tokens.npz") as file:
+        assert file["classes"].tolist() == [f"digit{i}" for i in range(10)]
+        assert file["labels"].tolist() == sorted(labels)
+        assert file["names"][0] == "digit0/000"
+    geovq("decode model tokens.npz decoded")
+    assert (work / "decoded" / "digit0_000.png").exists()
+    assert len(load_folder("decoded")[1]) == 300
+    found = json.loads(geovq("evaluate model classes --size 8 --json").stdout)["model"]
+    assert found["purity"] > 0.1
+    geovq(f"fit classes new {SMALL} --size 9x8 --no-prior --no-refine")
+    assert Codec.load("new").info["image_size"] == [8, 9]
+    said = refused("encode new pictures none.npz")
+    assert said.endswith(
+        "(N, 8, 9); --size 9x8 (load_folder(..., size=(9, 8))) brings a folder to it"
+    )
+
+
+def test_sub_folders_are_walked_on_request(work, images):
+    save_folder("deep/a/b", images[:20])
+    save_folder("deep/c/d", images[20:60])
+    text = "deep: 0 pictures to read, but 60 in sub-folders (c/d, a/b); allowed: "
+    assert text in (said := refused("encode model deep tokens.npz"))
+    assert said.endswith("; --recursive (in Python recursive=True) reads sub-folders to any depth")
+    geovq("encode model deep tokens.npz --recursive")
+    with np.load("tokens.npz") as file:
+        assert file["labels"].tolist() == [0] * 20 + [1] * 40
+
+
+def test_channels_may_come_first(work, images):
+    np.savez("first.npz", images=images[:, None])
+    said = refused("encode model first.npz tokens.npz")
+    assert said.endswith("; images[:, 0] is grey, or --channels first (in Python channels='first')")
+    geovq("encode model first.npz tokens.npz --channels first")
+    with np.load("tokens.npz") as file:
+        assert (file["tokens"] == Codec.load("model").encode(images)).all()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("encode model pictures new.npz --channels first", "--channels first: allowed with images"),
+        ("encode model images.npz new.npz --size 8", "--size: images.npz is a file; allowed with"),
+        ("fit images.npz new --recursive", "--recursive: images.npz is a file; allowed with a"),
+        ("fit means.npz new --channels last", "--channels last: means.npz has latents; allowed"),
+        ("fit pictures new --size 64-48", "'64-48'; allowed: 64, or WIDTHxHEIGHT as in 64x48"),
+        ("fit pictures new --size 7", "size = 7; allowed: a side, or width and height, of 8"),
+        (
+            "fit images.npz new --channels first",
+            "images.npz: images of shape (300, 8, 8), uint8; allowed with channels first: grey (N,",
+        ),
+    ],
+)
+def test_options_that_the_input_has_no_use_for_are_told(work, images, command, message):
+    np.savez("images.npz", images=images)
+    np.savez("means.npz", means=np.zeros((9, 2)))
+    assert message in refused(command)
+    assert not list(work.glob("new*"))

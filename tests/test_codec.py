@@ -7,8 +7,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from geovq import Codec, GeodesicQuantizer
 from geovq.codec.tokenizer import PostHocTokenizer
@@ -343,3 +345,101 @@ def test_what_cannot_be_quantised_is_not_trained(digits, monkeypatch, options, m
     monkeypatch.setattr("geovq.codec.fitting.train_vae", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(InputError, match=message):
         Codec.fit(digits, **SMALL | options)
+
+
+class Pictures(Dataset):
+    """As torchvision's data sets without a transform: a picture and its label."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, row):
+        return Image.fromarray(self.images[row]), 7
+
+
+class Stream(IterableDataset):
+    def __init__(self, images):
+        self.images = images
+
+    def __iter__(self):
+        return iter(self.images)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        lambda images: torch.from_numpy(images)[:, None],
+        lambda images: torch.from_numpy(images)[:, None].float() / 255,
+        lambda images: torch.from_numpy(images / 255).requires_grad_(),
+        lambda images: TensorDataset(torch.from_numpy(images)[:, None], torch.arange(len(images))),
+        lambda images: DataLoader(TensorDataset(torch.from_numpy(images)[:, None]), batch_size=7),
+        lambda images: DataLoader(list(images), batch_size=7),
+        Pictures,
+        Stream,
+    ],
+)
+def test_images_may_be_held_as_torch_has_them(codec, digits, held):
+    state = torch.get_rng_state()
+    assert (codec.encode(held(digits[:20])) == codec.encode(digits[:20])).all()
+    assert (torch.get_rng_state() == state).all()
+
+
+def test_a_codec_is_fitted_to_a_loader(codec, digits):
+    loader = DataLoader(TensorDataset(torch.from_numpy(digits)[:, None]), batch_size=64)
+    again = Codec.fit(loader, **SMALL)
+    assert again.fingerprint == codec.fingerprint
+    assert again.info == codec.info
+
+
+def test_bfloat16_is_read(codec, digits):
+    black_and_white = torch.from_numpy(digits[:5] > 99)
+    found = codec.encode(black_and_white.to(torch.bfloat16)[:, None])
+    assert (found == codec.encode(black_and_white.numpy())).all()
+
+
+def test_channels_come_first_where_it_is_said(codec, digits):
+    first = digits[:5, None]
+    with pytest.raises(InputError, match=r"grey, or --channels first .in Python channels='first'"):
+        codec.encode(first)
+    assert (codec.encode(first, channels="first") == codec.encode(digits[:5])).all()
+    colour = np.repeat(first, 3, axis=1)
+    with pytest.raises(InputError, match=r"\(5, 8, 8, 3\); this model was fitted on \(N, 8, 8\)"):
+        codec.encode(colour, channels="first")
+    with pytest.raises(InputError, match=r"fitted on \(N, 8, 8\)"):
+        codec.encode(torch.from_numpy(colour))
+    for images, channels, message in (
+        (first, "second", "channels = 'second'; allowed: 'last', 'first'"),
+        (digits[:5], "first", r"\(5, 8, 8\), uint8; allowed with channels first: grey \(N, 1, H"),
+        (np.moveaxis(colour, 1, -1), "first", "colour .N, 3, H, W.; these come last"),
+    ):
+        with pytest.raises(InputError, match=message):
+            codec.encode(images, channels=channels)
+
+
+@pytest.mark.parametrize(
+    ("held", "message"),
+    [
+        (Stream([{"image": 1}]), r"item 0 is a dict of shape \(\), object; allowed: an image"),
+        (Stream([np.zeros((8, 8)), np.zeros((8, 9))]), r"item 1 of shape \(8, 9\), but item 0 of"),
+        (Stream([]), "images: nothing in the data set"),
+        (DataLoader([(1, 2)]), r"batch 0 is a Tensor of shape \(1,\), int64; allowed: an image"),
+    ],
+)
+def test_data_sets_that_will_not_do_are_told(codec, held, message):
+    with pytest.raises(InputError, match=message):
+        codec.encode(held)
+
+
+def test_a_data_set_that_does_not_fit_into_memory_is_not_read(codec, digits, monkeypatch):
+    monkeypatch.setattr("geovq.codec.images.free_memory", lambda: 900)
+    with pytest.raises(InputError, match=r"images: 300 items take .* GB; allowed: at most"):
+        codec.encode(Pictures(digits))
+
+
+def test_a_loader_that_shuffles_is_warned_of_where_order_matters(codec, digits):
+    loader = DataLoader(TensorDataset(torch.from_numpy(digits)), shuffle=True, batch_size=100)
+    with pytest.warns(UserWarning, match="a DataLoader that shuffles; rows are in its order"):
+        assert codec.encode(loader).shape == (300, 2)

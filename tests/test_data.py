@@ -336,6 +336,89 @@ def test_bad_arrays_are_named(tmp_path, arrays, named):
         assert part in str(error.value)
 
 
+def distinct(count):
+    """Images that tell their row."""
+    images = np.full((count, 8, 8), 100, np.uint8)
+    images[:, 0, 0] = np.arange(count)
+    return images
+
+
+def rows_of(split):
+    return split.images[:, 0, 0].tolist()
+
+
+def test_splits_of_the_file_are_kept_in_their_order(tmp_path):
+    labels = np.repeat(["zebra", "cat", "ant"], [40, 10, 10])
+    named = {"train": np.arange(30), "test": [59, 31, 58], "validation": np.array([33, 32], "u1")}
+    file = write(tmp_path, images=distinct(60), labels=labels, **named)
+    with pytest.warns(UserWarning, match="25 of 60 images are in none of train, validation, test"):
+        images = load_images("npz", file=file)
+    assert rows_of(images.train) == list(range(30))
+    assert rows_of(images.validation) == [33, 32]
+    assert rows_of(images.test) == [59, 31, 58]
+    assert images.test.labels.tolist() == [0, 1, 0]  # there are no cats
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_one_split_of_the_file_leaves_the_other_the_rest(tmp_path, name):
+    file = write(tmp_path, images=distinct(60), **{name: np.arange(0, 60, 2)})
+    images = load_images("npz", file=file, validation_fraction=0.2)
+    assert len(images.validation) == 6
+    other = images.train if name == "test" else images.test
+    even = images.test if name == "test" else images.train
+    assert {row % 2 for row in rows_of(even)} != {row % 2 for row in rows_of(other)}
+    assert sorted(row for split in vars(images).values() for row in rows_of(split)) == [*range(60)]
+    if name == "test":
+        assert rows_of(images.test) == list(range(0, 60, 2))
+
+
+def test_what_a_later_split_has_too_is_left_out(tmp_path):
+    images = distinct(20)
+    images[[0, 1]], images[10] = images[19], images[18]
+    named = {"train": np.arange(10), "validation": np.arange(10, 15), "test": np.arange(15, 20)}
+    with pytest.warns(UserWarning, match=" images of .* are in a later split too") as told:
+        found = load_images("npz", file=write(tmp_path, images=images, **named))
+    assert [str(one.message).split(": ")[1][:20] for one in told] == [
+        "2 images of train ar",
+        "1 images of validati",
+    ]
+    assert rows_of(found.train) == list(range(2, 10))
+    assert rows_of(found.validation) == list(range(11, 15))
+    assert rows_of(found.test) == list(range(15, 20))
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"train": [0, 1, 2], "test": [2, 3, 1]}, "2 rows are in both train and test, the first"),
+        ({"test": [3, 4, 20]}, "own.npz: test has rows 3 to 20; allowed: 0 to 19, those of images"),
+        ({"test": [-1, 4]}, "test has rows -1 to 4; allowed: 0 to 19"),
+        ({"train": [3, 4, 3]}, "own.npz: train has row 3 twice; allowed: once"),
+        ({"train": np.arange(20) < 9}, "train of shape (20,), bool; allowed: row numbers; np.flat"),
+        ({"train": [0.0, 1.0]}, "train of shape (2,), float64; allowed: row numbers"),
+        ({"train": np.zeros((0,), int)}, "train of shape (0,), int64; allowed: row numbers"),
+        ({"train": [[0, 1]]}, "train of shape (1, 2), int64; allowed: row numbers"),
+        ({"train": np.arange(20)}, "rows for train, but none left for test; allowed: row numbers"),
+        ({"validation": [1, 2]}, "rows for validation, but none left for train and test; allowed"),
+    ],
+)
+def test_splits_that_will_not_do_are_named(tmp_path, named, message):
+    with pytest.raises(InputError) as error:
+        load_images("npz", file=write(tmp_path, images=distinct(20), **named))
+    assert message in str(error.value)
+
+
+def test_a_training_split_of_test_images_only_is_told(tmp_path):
+    images = distinct(20)
+    images[:10] = images[10:]
+    file = write(tmp_path, images=images, train=np.arange(10), test=np.arange(10, 20))
+    with (
+        pytest.warns(UserWarning, match="10 images of train are in a later split too"),
+        pytest.raises(InputError, match="train has no image that is in no later split"),
+    ):
+        load_images("npz", file=file)
+
+
 def test_splits_survive_the_file(tmp_path):
     images = load_images("digits")
     save_npz(tmp_path / "images.npz", "images", **images.arrays())

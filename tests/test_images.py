@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geovq.data.folders import load_folder, save_folder
+from geovq.data.folders import load_folder, load_pictures, save_folder
 from geovq.errors import InputError
 
 
@@ -167,6 +167,11 @@ def below(folder):
             (folder / kind / f"{i}.png").touch()
 
 
+def deeper(folder):
+    (folder / "train").mkdir()
+    return folder / "train"
+
+
 def other_formats(folder):
     for i in range(4):
         (folder / f"{i}.heic").touch()
@@ -184,10 +189,105 @@ def test_a_folder_most_of_which_would_be_passed_over_is_refused(pictures, tmp_pa
     fill(folder)
     with pytest.raises(InputError, match=f"pictures: 3 pictures to read, but {text}; allowed: a "):
         load_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("fill", "text"),
+    [
+        (lambda folder: below(deeper(folder)), r"4 in sub-folders \(train/cat, train/dog\)"),
+        (other_formats, r"4 of other kinds \(\.heic\)"),
+    ],
+)
+def test_a_folder_all_of_which_would_be_passed_over_is_refused(tmp_path, fill, text):
     (tmp_path / "none").mkdir()
     fill(tmp_path / "none")
     with pytest.raises(InputError, match=f"none: 0 pictures to read, but {text}; allowed: "):
         load_folder(tmp_path / "none")
+
+
+@pytest.fixture
+def classes(tmp_path, rng):
+    """Pictures of 8 × 8 pixels: cat/a, cat/b, cat/deep/c, dog/a."""
+    images = rng.integers(0, 256, (4, 8, 8), dtype=np.uint8)
+    for name, image in zip(("dog/a", "cat/deep/c", "cat/b", "cat/a"), images, strict=True):
+        path = tmp_path / "classes" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    (tmp_path / "classes" / "notes").mkdir()
+    return tmp_path / "classes", images[::-1]
+
+
+def test_sub_folders_are_classes(classes):
+    """Sorted by name and numbered from 0, as torchvision's ImageFolder has them."""
+    folder, images = classes
+    text = "3 pictures read; passed over 1 in sub-folders (cat/deep); only files "
+    with pytest.warns(UserWarning, match=re.escape(text)) as told:
+        found = load_pictures(folder)
+    assert "in its sub-folders are read; --recursive (in Python recursive=True) reads" in str(
+        told[0].message
+    )
+    assert told[0].filename == __file__
+    assert found.names == ["cat/a", "cat/b", "dog/a"]
+    assert found.classes == ["cat", "dog"]
+    assert found.labels.tolist() == [0, 0, 1]
+    assert found.labels.dtype == np.int64
+    assert (found.images == images[[0, 1, 3]]).all()
+
+
+def test_all_sub_folders_are_walked_on_request(classes):
+    torchvision = pytest.importorskip("torchvision.datasets")
+    folder, images = classes
+    (folder / "cat" / "up").symlink_to(folder)
+    found = load_pictures(folder, recursive=True)
+    assert found.names == ["cat/a", "cat/b", "cat/deep/c", "dog/a"]
+    assert (found.images == images).all()
+    (folder / "cat" / "up").unlink()
+    (folder / "notes").rmdir()  # ImageFolder wants a picture in every class
+    rival = torchvision.ImageFolder(folder)
+    assert found.labels.tolist() == rival.targets
+    assert found.classes == rival.classes
+    Image.fromarray(images[0]).save(folder / "z.png")
+    found = load_pictures(folder, recursive=True)
+    assert found.names == ["z", "cat/a", "cat/b", "cat/deep/c", "dog/a"]
+    assert found.labels is None
+    assert found.classes == []
+    assert load_folder(folder, recursive=True)[1] == found.names
+
+
+def test_pictures_are_brought_to_a_size(tmp_path, rng):
+    """Width first, as Pillow has it; what has the size is not touched."""
+    tall = np.zeros((40, 10, 3), np.uint8)
+    tall[15:25] = [200, 0, 0]  # the middle
+    exact = rng.integers(0, 256, (8, 12), dtype=np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(tall).save(tmp_path / "a.png")
+    Image.fromarray(exact).save(tmp_path / "b.png")
+    Image.fromarray(np.ascontiguousarray(np.rot90(exact))).save(tmp_path / "c.png", exif=turned)
+    with pytest.raises(InputError, match=r"8 × 12 .*; allowed: one size|--size WIDTHxHEIGHT"):
+        load_folder(tmp_path)
+    images, _ = load_folder(tmp_path, size=(12, 8))
+    assert images.shape == (3, 8, 12, 3)
+    assert (images[0] == [200, 0, 0]).all()
+    assert (images[1] == exact[..., None]).all()
+    assert (images[2] == exact[..., None]).all()
+    assert load_folder(tmp_path, size=9)[0].shape == (3, 9, 9, 3)
+    (tmp_path / "a.png").unlink()
+    assert load_folder(tmp_path, size=9)[0].shape == (2, 9, 9)
+
+
+@pytest.mark.parametrize("size", [7, (8, 7), (8, 8, 8), 8.5, "64", True, (8, 8.0), 10_001])
+def test_a_size_that_is_none_is_told(pictures, size):
+    text = f"size = {size!r}; allowed: a side, or width and height, of 8 to 10,000 pixels"
+    with pytest.raises(InputError, match=re.escape(text)):
+        load_folder(pictures[0], size=size)
+
+
+def test_memory_is_that_of_the_size(pictures, monkeypatch):
+    monkeypatch.setattr("geovq.data.folders.free_memory", lambda: 900)
+    assert load_folder(pictures[0], size=8)[0].shape == (3, 8, 8)
+    with pytest.raises(InputError, match="3 pictures of 20 × 10 pixels take"):
+        load_folder(pictures[0], size=(20, 10))
 
 
 def test_as_many_may_be_passed_over_as_are_read(pictures):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
 
+from geovq.cli.options import input_options
 from geovq.errors import InputError
 from geovq.params.sections import GeodesicQuantize, Section, TrainAR, TrainVAE
 from geovq.process import INTERRUPTED, fail, in_one_line
@@ -108,6 +109,7 @@ def of(section: type[Section], name: str, text: str, default: str = "") -> Calla
 @click.option(
     "-S", "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Any other parameter."
 )
+@input_options
 @force
 def fit(
     source: Path,
@@ -120,10 +122,10 @@ def fit(
 ) -> None:
     """Fit a model to INPUT and write it to the folder MODEL.
 
-    INPUT is a folder of pictures of one size (PNG, JPEG, BMP, TIFF, WebP, GIF), or an .npz file:
-    with `images` (N, H, W), or (N, H, W, 3) in colour, uint8 or floats in [0, 1]; or with `means`
-    (N, D) and, if there are any, `log_variances` (N, D) of a VAE of yours, and then no VAE is
-    trained.
+    INPUT is a folder of pictures (PNG, JPEG, BMP, TIFF, WebP, GIF), of one size unless there is
+    --size, or a folder of such folders, one a class; or an .npz file: with `images` (N, H, W), or
+    (N, H, W, 3) in colour, uint8 or floats in [0, 1]; or with `means` (N, D) and, if there are any,
+    `log_variances` (N, D) of a VAE of yours, and then no VAE is trained.
 
     -S takes any other parameter of training, as docs/parameters.md explains them.
 
@@ -137,13 +139,14 @@ def fit(
     from geovq.cli.files import check_options, check_target, read, setting, unfinished
     from geovq.codec.folder import KIND
 
+    reading = {name: options.pop(name) for name in ("size", "recursive", "channels")}
     chosen = {name: value for name, value in options.items() if value is not None}
     chosen |= dict(setting(change) for change in changes)
     chosen |= {} if refine else {"refine": None}
     chosen |= {} if prior else {"train_ar": None}
     check_options(chosen, source)
     check_target(model, force, KIND, [source])
-    arrays = read(source)
+    arrays = read(source, **reading)
     from geovq.codec.codec import Codec  # late, for it takes long
 
     with unfinished(model) as checkpoints:
@@ -160,13 +163,15 @@ def fit(
 @click.argument("model", type=PATH)
 @click.argument("source", metavar="INPUT", type=PATH)
 @click.argument("target", metavar="TOKENS", type=PATH)
+@input_options
 @force
-def encode(model: Path, source: Path, target: Path, force: bool) -> None:
+def encode(model: Path, source: Path, target: Path, force: bool, **reading: Any) -> None:
     """Encode INPUT and write its tokens to the file TOKENS.
 
     INPUT is what `geovq fit` takes. TOKENS is an .npz file with `tokens` (N, T), integers,
     `vocabulary` (T,), the number of codes at each position, `names` (N,) of the pictures, and
-    `codebook`, by which the model knows its own tokens.
+    `codebook`, by which the model knows its own tokens. Sub-folders that are classes give `labels`
+    (N,), integers, and `classes` (C,), their names.
 
     \b
     Example:
@@ -176,12 +181,13 @@ def encode(model: Path, source: Path, target: Path, force: bool) -> None:
     from geovq.files.store import save_npz
 
     check_target(target, force, inputs=[source, model])
-    arrays, codec = read(source), load(model)
+    arrays, codec = read(source, **reading), load(model)
     if "images" in arrays:
         tokens = codec.encode(arrays["images"], progress=True)
     else:
         tokens = codec.encode_latents(arrays["means"], arrays.get("log_variances"))
-    named = {"names": arrays["names"]} if "names" in arrays else {}
+    kept = ("names", "labels", "classes") if source.is_dir() else ("names",)
+    named = {name: arrays[name] for name in kept if name in arrays}
     coded = {"tokens": tokens, "vocabulary": codec.vocabulary}
     save_npz(target, "tokens", **coded, codebook=codec.fingerprint, **named)
 
@@ -279,12 +285,13 @@ def info(path: Path, as_json: bool) -> None:
 @click.argument("models", metavar="MODEL...", type=PATH, nargs=-1, required=True)
 @click.argument("source", metavar="INPUT", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="All digits, for other programs.")
-def evaluate(models: Sequence[Path], source: Path, as_json: bool) -> None:
+@input_options
+def evaluate(models: Sequence[Path], source: Path, as_json: bool, **reading: Any) -> None:
     """Score models on INPUT, side by side.
 
     INPUT is what `geovq encode` takes, and none of what the models were fitted to. With `labels`
-    (N,) in an .npz file, purity and NMI of the first token are told too. Figures compare where
-    `bits_per_image` is equal; docs/own_data.md explains them.
+    (N,) in an .npz file, or a folder of classes, purity and NMI of the first token are told too.
+    Figures compare where `bits_per_image` is equal; docs/own_data.md explains them.
 
     \b
     Example:
@@ -292,7 +299,7 @@ def evaluate(models: Sequence[Path], source: Path, as_json: bool) -> None:
     """
     from geovq.cli.files import labels_of, read
 
-    arrays = read(source)
+    arrays = read(source, **reading)
     labels = labels_of(source, arrays)
     from geovq.evaluation import score_codec  # late, for it takes long
 

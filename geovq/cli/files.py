@@ -9,10 +9,13 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 
 from geovq.codec.settings import settings
-from geovq.data.folders import KIND, SUFFIXES, load_folder, save_folder
+from geovq.data.folders import KIND, load_pictures, save_folder
+from geovq.data.pixels import channels_last
+from geovq.data.survey import SUFFIXES
 from geovq.errors import InputError, TrainingError
 from geovq.files.places import check_apart, check_file, check_folder
 from geovq.files.store import is_ours, load_npz, save_npz
@@ -73,21 +76,44 @@ def check_output(path: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
     check_target(path, force, None if path.suffix == ".npz" else KIND, inputs)
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
+def read(
+    path: Path,
+    *,
+    size: int | tuple[int, int] | None = None,
+    recursive: bool = False,
+    channels: str | None = None,
+) -> dict[str, np.ndarray]:
     """Read `images` and `names` of a folder, or the `images` or `means` of an .npz file.
 
-    Other arrays of the file are passed over, and told, but for labels.
+    Sub-folders of a folder that are classes give `labels` and `classes` too. Other arrays of a file
+    are passed over, and told, but for labels.
+
+    Parameters
+    ----------
+    path : Path
+    size, recursive
+        As in `geovq.data.folders.load_pictures`.
+    channels : {'last', 'first'}, optional
+        As in `geovq.data.pixels.channels_last`, of the images of a file.
     """
     if path.is_dir():
-        images, files = load_folder(path)
-        return {"images": images, "names": np.array(files)}
+        if channels is not None:
+            raise InputError(f"--channels {channels}: allowed with images of an .npz file only")
+        return _read_folder(path, size, recursive)
     if path.exists() and path.suffix != ".npz":
         raise InputError(f"{path}: allowed: a folder of pictures, or an .npz file")
+    if path.exists() and (size is not None or recursive):
+        said = "--recursive" if size is None else "--size"
+        raise InputError(f"{said}: {path} is a file; allowed with a folder of pictures")
     arrays = load_npz(path)
     if ("images" in arrays) == ("means" in arrays):
         raise InputError(
             f"{path}: holds {', '.join(arrays)}; allowed: either images, or means and log_variances"
         )
+    if channels is not None:
+        if "images" not in arrays:
+            raise InputError(f"--channels {channels}: {path} has latents; allowed with images")
+        arrays["images"] = channels_last(arrays["images"], f"{path}: images", channels)
     known = ("images",) if "images" in arrays else ("means", "log_variances")
     unknown = arrays.keys() - {*known, "names", "labels"}
     if unknown:
@@ -100,6 +126,23 @@ def read(path: Path) -> dict[str, np.ndarray]:
         raise InputError(
             f"{path}: names of shape {names.shape}, {names.dtype}; allowed: {rows} text"
         )
+    return arrays
+
+
+def _read_folder(
+    path: Path, size: int | tuple[int, int] | None, recursive: bool
+) -> dict[str, np.ndarray]:
+    """The arrays of a folder; how many pictures there are is told."""
+    found = load_pictures(path, size=size, recursive=recursive)
+    count, height, width, *colour = found.images.shape
+    said = f"{path}: {count} pictures, {'colour' if colour else 'grey'}, {width} × {height} pixels"
+    if size is not None:
+        said += " by --size"
+    arrays = {"images": found.images, "names": np.array(found.names)}
+    if found.labels is not None:
+        said += f", in {len(found.classes)} sub-folders, their classes"
+        arrays |= {"labels": found.labels, "classes": np.array(found.classes)}
+    click.echo(said, err=True)
     return arrays
 
 
@@ -160,7 +203,12 @@ def write(path: Path, codec: Codec, tokens: np.ndarray, names: np.ndarray | None
     if path.suffix == ".npz":
         save_npz(path, "images", images=images, **coded)
     else:
-        save_folder(path, images, None if names is None else names.tolist())
+        save_folder(path, images, None if names is None else flat(names.tolist()))
+
+
+def flat(names: Sequence[str]) -> list[str]:
+    """Names of pictures in sub-folders as those of files in one: `cat/a` as `cat_a`."""
+    return [name if name.startswith(("/", ".")) else name.replace("/", "_") for name in names]
 
 
 def setting(text: str) -> tuple[str, Any]:

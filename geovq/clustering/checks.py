@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from geovq.clustering.lengths import CHUNK
 from geovq.clustering.scales import largest
 from geovq.errors import InputError
+from geovq.files.reading import free_memory, gigabytes, plain
 
 __all__ = [
     "check_flag",
@@ -27,11 +28,13 @@ __all__ = [
     "check_seed",
     "check_spread",
     "checked_tokens",
+    "dense",
 ]
 
 LARGEST = 1e300  # magnitude of a coordinate; differences and sums of larger ones may overflow
 UNUSUAL = 1e9  # times farther out than half of all rows: heavy tails do not reach this
 HOPELESS = 1e18  # times: float64, of 16 digits, no longer sees anything else
+COPIES = 3  # of points while neighbours are searched, the points themselves among them
 NOISE = 1e-9  # spans and distances below this may be what rounding left of 0
 NOT_NUMBERS: tuple[type, ...] = (str, bytes, bool, np.bool_, complex, np.complexfloating)
 NOT_NUMBERS += (np.datetime64, np.timedelta64, datetime.date, datetime.time, datetime.timedelta)
@@ -122,6 +125,26 @@ def _check_structure(name: str, matrix: Any) -> None:
         raise InputError(f"{name} is no whole sparse matrix ({error})") from None
 
 
+def dense(name: str, data: np.ndarray | sparse.csr_matrix) -> np.ndarray:
+    """A sparse matrix as the array it stands for: neighbours are searched among whole rows.
+
+    Raises
+    ------
+    InputError
+        The array, with the copies that a search makes of it, does not fit into memory.
+    """
+    if not sparse.issparse(data):
+        return data
+    needed, free = COPIES * data.shape[0] * data.shape[1] * data.dtype.itemsize, free_memory()
+    if needed > free:
+        raise InputError(
+            f"{name} is sparse, of shape {data.shape}: as an array, in which neighbours are "
+            f"searched, it takes {gigabytes(needed)}, and {gigabytes(free)} are free; allowed: "
+            "what fits: TruncatedSVD of scikit-learn makes columns fewer"
+        )
+    return data.toarray()
+
+
 def check_rows(
     name: str, data: Any, rows: int | None = None, width: int | None = None
 ) -> np.ndarray:
@@ -133,7 +156,7 @@ def check_rows(
         They are not.
     """
     check_numbers(name, data)
-    array = np.asarray(data)
+    array = plain(data, name)
     if array.dtype.kind != "f":
         array = array.astype(np.float64)
     fits = array.ndim == 2 and rows in (None, len(array)) and width in (None, array.shape[1])

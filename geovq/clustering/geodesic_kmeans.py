@@ -28,8 +28,10 @@ from geovq.clustering.checks import (
     check_rows,
     check_seed,
     check_spread,
+    dense,
 )
 from geovq.clustering.geometry import Geometry, nearest_center
+from geovq.clustering.given import check_neighbors, given_graph, others_given
 from geovq.clustering.graph import (
     MOST_SMOOTHING,
     as_graph,
@@ -44,6 +46,7 @@ from geovq.clustering.lengths import METRICS, Length, edge_length
 from geovq.clustering.medoids import assign, first_of_ties
 from geovq.clustering.neighbors import distinct_rows
 from geovq.clustering.saved import PathLike
+from geovq.clustering.start import check_init, start_nodes
 from geovq.errors import InputError
 
 __all__ = ["GeodesicKMeans"]
@@ -80,8 +83,11 @@ class GeodesicKMeans(
         metrics of directions ('cosine', 'correlation') and with 'precomputed'.
     whiten : bool
         Those averages are whitened; nothing else is.
+    init : {'k-means', 'random'} or array-like of shape (K,) or (K, F)
+        Where centres start: at those of Euclidean k-means (with 'precomputed' as 'random'), at
+        points drawn at random, at these rows of X, or at the points nearest to these centres.
     n_init : int
-        Starts; the best result is kept.
+        Starts; the best result is kept. One, if `init` is an array.
     max_iter : int
         Lloyd steps at most.
     random_state : int, RandomState or None
@@ -108,7 +114,8 @@ class GeodesicKMeans(
     n_components_ : int
         Of the graph, before its components were joined.
     recall_ : float
-        Share of true neighbours that the search found, on a sample; 1 where it is exact.
+        Share of true neighbours that the search found, on a sample; 1 where it is exact, NaN where
+        there was none.
     geometry_ : Geometry
         Of the N' distinct points of positive weight: the nodes.
     graph_ : csr_matrix of shape (N', N')
@@ -140,6 +147,7 @@ class GeodesicKMeans(
         edge_power: float = 1.0,
         smoothing: int = 0,
         whiten: bool = True,
+        init: str | ArrayLike = "k-means",
         n_init: int = 1,
         max_iter: int = 100,
         random_state: Any = None,
@@ -152,6 +160,7 @@ class GeodesicKMeans(
         self.edge_power = edge_power
         self.smoothing = smoothing
         self.whiten = whiten
+        self.init = init
         self.n_init = n_init
         self.max_iter = max_iter
         self.random_state = random_state
@@ -165,19 +174,25 @@ class GeodesicKMeans(
         sample_weight: ArrayLike | None = None,
         *,
         edge_points: np.ndarray | None = None,
+        neighbors: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> GeodesicKMeans:
         """Cluster the rows of X.
 
         Parameters
         ----------
-        X : array-like of shape (N, F), or sparse matrix of shape (N, N)
-            Points, among which neighbours are searched; or a graph, with metric 'precomputed'.
+        X : array-like or sparse matrix of shape (N, F), or sparse matrix of shape (N, N)
+            Points, among which neighbours are searched, sparse ones as the array that they stand
+            for, which has to fit into memory; or a graph, with metric 'precomputed'.
         y : None
             Ignored.
         sample_weight : array-like of shape (N,), optional
             Of each point in the objective. A point of weight 0 is only predicted.
         edge_points : ndarray of shape (N, G), optional
             Coordinates in which edges are measured; X by default.
+        neighbors : (indices, distances), both array-like of shape (N, k), optional
+            Rows that are near to each row, and how far they are by `metric`, in place of a search
+            with `n_neighbors`; a row may be its own neighbour. As UMAP's `precomputed_knn`, whose
+            third part is not needed. Not with `smoothing`.
 
         Raises
         ------
@@ -191,14 +206,23 @@ class GeodesicKMeans(
         -----
         UserWarning
             The graph had several components: how many, and how long the joins are. Or some rows
-            are a billion times farther out than half of all: fill values?
+            are a billion times farther out than half of all: fill values? Or the distances of
+            `neighbors` are not those by `metric`, by which unseen points are measured.
+        RuntimeWarning
+            `init` is an array, and `n_init` more than 1.
         ConvergenceWarning
             Fewer distinct points than clusters: each becomes one.
         """
         self._check_parameters()
-        check_numbers("X", X)
         precomputed = self._precomputed
-        data = validate_data(self, X, dtype=FLOATS, accept_sparse="csr" if precomputed else False)
+        if neighbors is not None and (precomputed or self.smoothing):
+            raise InputError(
+                "neighbors: given; allowed with metric 'precomputed' or smoothing above 0: None"
+            )
+        check_numbers("X", X)
+        data = validate_data(self, X, dtype=FLOATS, accept_sparse="csr")
+        data = data if precomputed else dense("X", data)
+        given = None if neighbors is None else check_neighbors(neighbors, data.shape[0])
         if self.n_clusters > data.shape[0]:
             raise InputError(
                 f"n_clusters = {self.n_clusters}; allowed: at most n_samples = {data.shape[0]}"
@@ -219,7 +243,11 @@ class GeodesicKMeans(
                 check_spread("X", data)
             first, inverse = distinct_rows(points[used])
             masses, first = np.bincount(inverse, weights[used]), used[first]
-            space = self._build(points[first], None if measured is None else measured[first])
+        self.node_rows_, self.row_nodes_ = first, np.full(data.shape[0], -1)
+        self.row_nodes_[used] = inverse
+        if not precomputed:
+            edge_rows = None if measured is None else measured[first]
+            space = self._build(points[first], edge_rows, given)
         with np.errstate(over="ignore"):
             total, longest = weights.sum(), self.graph_.data.sum()
             if not total * longest < np.inf:
@@ -234,15 +262,16 @@ class GeodesicKMeans(
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        self.node_rows_, self.row_nodes_ = first, np.full(data.shape[0], -1)
-        self.row_nodes_[used] = inverse
+        geometry = None if precomputed else self.geometry_
+        start = start_nodes(self.init, self.row_nodes_, geometry, self.metric, data.shape[1])
         self.node_medoids_, self.n_iter_ = find_medoids(
             self.graph_,
             space,
             masses,
             int(min(self.n_clusters, len(first))),
-            n_init=int(self.n_init),
+            n_init=int(self.n_init) if isinstance(start, str) else 1,
             max_iter=int(self.max_iter),
+            init=start,
             random=check_random_state(self.random_state),
             threads=effective_n_jobs(self.n_jobs),
             progress=bool(self.verbose),
@@ -371,7 +400,7 @@ class GeodesicKMeans(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = self._precomputed
-        tags.input_tags.sparse = self._precomputed
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = []
         return tags
 
@@ -405,7 +434,8 @@ class GeodesicKMeans(
         if self._precomputed:
             edges = validate_data(self, X, dtype=np.float64, accept_sparse="csr", reset=False)
             return edges_to_nodes(edges, self.graph_, float(self.edge_power))
-        data = validate_data(self, X, dtype=FLOATS, reset=False)
+        data = validate_data(self, X, dtype=FLOATS, accept_sparse="csr", reset=False)
+        data = dense("X", data)
         width = self.geometry_.edge_points.shape[1]
         return self.geometry_.enter(*self._coordinates(data, edge_points, width))
 
@@ -422,11 +452,17 @@ class GeodesicKMeans(
             check_numbers("sample_weight", sample_weight, "biuf")
         return _check_sample_weight(sample_weight, data, dtype=np.float64, ensure_non_negative=True)
 
-    def _build(self, points: np.ndarray, edge_points: np.ndarray | None) -> np.ndarray:
+    def _build(
+        self,
+        points: np.ndarray,
+        edge_points: np.ndarray | None,
+        given: tuple[np.ndarray, np.ndarray] | None,
+    ) -> np.ndarray:
         """Build the graph; returns the coordinates in which cells have means."""
+        k = self.n_neighbors if given is None else max(others_given(given[0]), 1)
         geometry = Geometry(
             points,
-            int(min(self.n_neighbors, len(points) - 1)),
+            int(min(k, len(points) - 1)),
             points if edge_points is None else edge_points,
             edge_length(self.metric),
             float(self.edge_power),
@@ -435,9 +471,11 @@ class GeodesicKMeans(
         if self.smoothing:
             geometry = smooth(geometry, self.smoothing, self.whiten)
         self.geometry_ = geometry
-        graph = build_graph(self.geometry_)
+        if given is None:
+            graph, self.recall_ = build_graph(geometry), geometry.recall()
+        else:
+            graph, self.recall_ = given_graph(geometry, self.row_nodes_, *given), np.nan
         self.graph_, self.n_components_ = graph.matrix, graph.n_components
-        self.recall_ = self.geometry_.recall()
         # Smoothing moves the points themselves; any other edge coordinates need not be a space in
         # which means are sensible.
         return self.geometry_.edge_points if self.smoothing else points
@@ -449,6 +487,13 @@ class GeodesicKMeans(
         check_integer("smoothing", self.smoothing, 0, MOST_SMOOTHING)
         check_number("edge_power", self.edge_power)
         check_flag("whiten", self.whiten)
+        check_init(self.init, int(self.n_clusters), pairwise=self._precomputed)
+        if not isinstance(self.init, str) and self.n_init > 1:
+            warnings.warn(
+                f"init is an array: one start instead of n_init = {self.n_init}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
         if not isinstance(self.verbose, bool | np.bool_):
             check_integer("verbose", self.verbose, 0)
         check_jobs("n_jobs", self.n_jobs)

@@ -21,10 +21,12 @@ __all__ = [
     "averaging",
     "build_graph",
     "edges_to_nodes",
+    "nearest_pairs",
     "padded_rows",
     "same_edges",
     "smooth",
     "symmetric",
+    "tell_joins",
     "way_back",
 ]
 
@@ -67,7 +69,9 @@ def as_graph(matrix: sparse.csr_matrix | np.ndarray, power: float = 1.0) -> spar
     return graph
 
 
-def symmetric(matrix: sparse.csr_matrix | np.ndarray, power: float) -> sparse.csr_matrix:
+def symmetric(
+    matrix: sparse.csr_matrix | sparse.coo_matrix | np.ndarray, power: float
+) -> sparse.csr_matrix:
     """An edge both ways, the shorter of two lengths, raised to a power; none from a node to itself.
 
     Raises
@@ -229,19 +233,26 @@ def build_graph(geometry: Geometry) -> Graph:
     count, component = connected_components(edges)
     joins = np.empty(0)
     if count > 1:
-        a, b = _nearest_pairs(geometry.points, component, geometry.order).T
+        a, b = nearest_pairs(geometry.points, component, geometry.order).T
         joins = geometry.lengths(geometry.edge_points, a, geometry.edge_points, b)
         ends = (np.append(a, b), np.append(b, a))
         edges = edges + sparse.csr_matrix((np.ones(2 * len(a), bool), ends), (n, n))
     graph = _measured(geometry, edges)
     if count > 1:
-        warnings.warn(
-            f"the {k}-NN graph had {count} components; joined by their nearest pairs, by edges "
-            f"{joins.min():.3g} to {joins.max():.3g} long (the median edge of all: "
-            f"{np.median(graph.data):.3g}); more neighbours connect it better",
-            stacklevel=3,
-        )
+        tell_joins(f"{k}-NN graph", int(count), joins, graph, stacklevel=4)
     return Graph(graph, int(count), joins)
+
+
+def tell_joins(
+    what: str, count: int, joins: np.ndarray, graph: sparse.csr_matrix, stacklevel: int
+) -> None:
+    """Warn that a graph had so many components, and how long the edges are that joined them."""
+    warnings.warn(
+        f"the {what} had {count} components; joined by their nearest pairs, by edges "
+        f"{joins.min():.3g} to {joins.max():.3g} long (the median edge of all: "
+        f"{np.median(graph.data):.3g}); more neighbours connect it better",
+        stacklevel=stacklevel,
+    )
 
 
 def _measured(geometry: Geometry, edges: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -260,7 +271,7 @@ def _measured(geometry: Geometry, edges: sparse.csr_matrix) -> sparse.csr_matrix
     return sparse.csr_matrix(graph, edges.shape)
 
 
-def _nearest_pairs(points: np.ndarray, component: np.ndarray, order: float) -> np.ndarray:
+def nearest_pairs(points: np.ndarray, component: np.ndarray, order: float) -> np.ndarray:
     """Edges (C − 1, 2) that join C components: each to what is nearest, until one is left."""
     component = component.copy()
     pairs = []

@@ -24,6 +24,7 @@ def find_medoids(
     n_init: int,
     max_iter: int,
     random: np.random.RandomState,
+    init: str | np.ndarray = "k-means",
     threads: int = 1,
     progress: bool = False,
 ) -> tuple[np.ndarray, int]:
@@ -34,8 +35,8 @@ def find_medoids(
     matrix : csr_matrix of shape (N, N)
         Symmetric edge lengths, connected.
     space : ndarray of shape (N, G), optional
-        Coordinates in which cells have means. Without any, the start is random and swaps do all
-        the work.
+        Coordinates in which cells have means. Without any, no start is Euclidean but random, and
+        swaps do all the work.
     weights : ndarray of shape (N,), float64
     k : int
         At most N.
@@ -44,6 +45,8 @@ def find_medoids(
     max_iter : int
         Lloyd steps at most.
     random : RandomState
+    init : {'k-means', 'random'} or ndarray of shape (K,), int64
+        How centres are drawn; or the nodes that they are at first.
     threads : int
         That measure swaps; the result does not depend on how many.
     progress : bool
@@ -62,7 +65,9 @@ def find_medoids(
     best, steps, least = np.empty(0, np.int64), 1, np.inf
     with tqdm(desc="swaps", unit="node", disable=not progress) as bar:
         for _ in range(n_init):
-            if space is None:
+            if isinstance(init, np.ndarray):
+                centers = init
+            elif space is None or init == "random":
                 centers = random.choice(len(weights), k, replace=False)
             else:
                 centers = euclidean_start(space, weights, k, random)

@@ -41,8 +41,12 @@ def save_kmeans(path: PathLike, kmeans: GeodesicKMeans) -> None:
     seed, metric = kmeans.random_state, kmeans.metric
     if not isinstance(seed, int | np.integer | None):
         raise InputError(f"random_state = {seed!r}; allowed in a file: an integer or None")
+    init = kmeans.init if isinstance(kmeans.init, str) else np.asarray(kmeans.init).tolist()
     parameters = kmeans.get_params() | {"metric": None if callable(metric) else metric}
+    parameters |= {"init": init}
     named = {name: getattr(kmeans, name) for name in FITTED if hasattr(kmeans, name)}
+    if hasattr(kmeans, "feature_names_in_"):  # those of a data frame, as objects
+        named["feature_names_in_"] = kmeans.feature_names_in_.astype(str)
     for name in ("data", "indices", "indptr"):
         named[f"graph/{name}"] = getattr(kmeans.graph_, name)
     if hasattr(kmeans, "geometry_"):
@@ -72,6 +76,8 @@ def load_kmeans(path: PathLike, cls: type[GeodesicKMeans], metric: Length | None
     for name in FITTED:
         if name in named:
             setattr(kmeans, name, named[name] if named[name].ndim else named[name].item())
+    if "feature_names_in_" in named:
+        kmeans.feature_names_in_ = saved.names("feature_names_in_", kmeans.n_features_in_)
     edges = saved.numbers("graph/data", None)
     ends = saved.rows("graph/indices", len(edges), n)
     starts = saved.rows("graph/indptr", n + 1, len(edges) + 1)

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import dijkstra
 from geovq.clustering.neighbors import nearest_neighbors
 from geovq.threads import safe_after_fork
 
-__all__ = ["assign", "candidates", "euclidean_start", "first_of_ties", "lloyd"]
+__all__ = ["assign", "candidates", "euclidean_start", "first_of_ties", "lloyd", "snapped"]
 
 TRIED = 8  # nodes tried as the new medoid of a cell
 CANDIDATES = 1_000  # nodes tried as centres by a swap, or more:
@@ -123,14 +123,28 @@ def euclidean_start(
         # Smoothing can make points equal; centres that fall together are snapped apart below.
         warnings.simplefilter("ignore", ConvergenceWarning)
         kmeans.fit(nodes, sample_weight=weights[some])
+    return some[snapped(nodes, kmeans.cluster_centers_, k)]
+
+
+def snapped(nodes: np.ndarray, starts: np.ndarray, k: int, order: float = 2.0) -> np.ndarray:
+    """The nearest node still free of each of K places, (K, G) → (K,) int64.
+
+    Parameters
+    ----------
+    nodes : ndarray of shape (N, G)
+        At least K.
+    starts : ndarray of shape (K, G)
+    k : int
+    order : {2, 1, inf}
+        Of the Minkowski distance.
+    """
     taken: dict[int, None] = {}
-    starts = kmeans.cluster_centers_
-    nearest = nearest_neighbors(nodes, starts, min(OPTIONS, k))
+    nearest = nearest_neighbors(nodes, starts, min(OPTIONS, k), order)
     for start, options in zip(starts, nearest, strict=True):
         if taken.keys() >= set(options.tolist()):
-            options = nearest_neighbors(nodes, start[None], k)[0]
+            options = nearest_neighbors(nodes, start[None], k, order)[0]
         taken[next(node for node in options.tolist() if node not in taken)] = None
-    return some[list(taken)]
+    return np.array(list(taken), np.int64)
 
 
 def candidates(matrix: sparse.csr_matrix, k: int) -> np.ndarray:

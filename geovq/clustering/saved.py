@@ -58,6 +58,13 @@ class SavedArrays:
             self._refuse(name, f"integers from {least} to {below - 1}")
         return array
 
+    def names(self, name: str, count: int) -> np.ndarray:
+        """So many texts, as objects."""
+        array = self._shaped(name, (count,))
+        if array.dtype.kind != "U":
+            self._refuse(name, "text")
+        return array.astype(object)
+
     def number(self, name: str, least: float, most: float) -> float:
         """One number."""
         value = self.numbers(name)

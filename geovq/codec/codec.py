@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from geovq.batches import as_pixels, best_device, in_batches
 from geovq.codec.fitting import fit_images, fit_latents
@@ -22,6 +23,7 @@ from geovq.codec.folder import (
     VAE_WEIGHTS,
     load_info,
 )
+from geovq.codec.images import as_array
 from geovq.codec.settings import settings
 from geovq.codec.tokenizer import (
     Autoencoder,
@@ -99,8 +101,9 @@ class Codec:
     @classmethod
     def fit(
         cls,
-        images: ArrayLike,
+        images: ArrayLike | Tensor | Dataset[Any] | DataLoader[Any],
         *,
+        channels: str | None = None,
         vae: Autoencoder | None = None,
         checkpoints: str | os.PathLike[str] | None = None,
         **options: Any,
@@ -112,7 +115,12 @@ class Codec:
         Parameters
         ----------
         images : array-like of shape (N, H, W) or (N, H, W, 3)
-            Grey or colour, uint8 or float in [0, 1].
+            Grey or colour, uint8 or float in [0, 1]. Or a tensor of one of these shapes, of
+            (N, 1, H, W) or of (N, 3, H, W); or a torch Dataset or DataLoader that gives images so,
+            alone or with labels after them, which is read once.
+        channels : {'last', 'first'}, optional
+            Where the channels are in an array of four axes: with 'first', images are (N, 1, H, W)
+            or (N, 3, H, W). By default last, and of what comes from torch, where they can be.
         vae : Autoencoder, optional
             A VAE of your own, trained already. A module is moved to the best device and set to
             evaluation. Only a `geovq.models.vae.VAE` has its codes refined.
@@ -139,7 +147,8 @@ class Codec:
         if vae is not None and not isinstance(vae, VAE):
             absent.append("refine")
         chosen = settings(options, absent)
-        return cls(*fit_images(as_8_bit(images), vae, chosen, _folder(checkpoints)))
+        found = as_8_bit(as_array(images, channels, fitting=True))
+        return cls(*fit_images(found, vae, chosen, _folder(checkpoints)))
 
     @classmethod
     def fit_latents(
@@ -178,27 +187,43 @@ class Codec:
         points, spread = as_latents(means, log_variances)
         return cls(*fit_latents(points, spread, chosen, _folder(checkpoints)))
 
-    def encode(self, images: ArrayLike, *, progress: bool = False) -> np.ndarray:
+    def encode(
+        self,
+        images: ArrayLike | Tensor | Dataset[Any] | DataLoader[Any],
+        *,
+        channels: str | None = None,
+        progress: bool = False,
+    ) -> np.ndarray:
         """Images of the shape fitted on, uint8 or float in [0, 1] → tokens (N, T), int64.
 
+        They, and `channels`, are as in `fit`; rows are in the order of a data set, or of a loader.
         A model of colour images takes grey ones too, as three equal channels.
         """
-        tokenizer, pixels = self._for_images(), self.pixels(images)
+        tokenizer, pixels = self._for_images(), self.pixels(images, channels=channels)
         title = "encoding" if progress else ""
         if isinstance(tokenizer, PostHocTokenizer):  # makes batches of its own
             return tokenizer.encode(pixels, title).numpy()
         return in_batches(tokenizer.encode, pixels, title=title)[0].numpy()
 
-    def pixels(self, images: ArrayLike) -> Tensor:
+    def pixels(
+        self,
+        images: ArrayLike | Tensor | Dataset[Any] | DataLoader[Any],
+        *,
+        channels: str | None = None,
+    ) -> Tensor:
         """Images as `encode` takes them → what its networks see: (N, ...) in [0, 1], float32."""
         self._for_images()
-        found, size = as_8_bit(images, fitting=False), self.info["image_size"]
+        found = as_8_bit(as_array(images, channels, fitting=False), fitting=False)
+        size = self.info["image_size"]
         if [*found.shape[1:], 3] == size:
             found = as_colour(found)
         if [*found.shape[1:]] != size:
+            height, width = size[:2]
+            how = f"--size {width}x{height} (load_folder(..., size=({width}, {height})))"
+            more = found.shape[1:3] != (height, width)
             raise InputError(
                 f"images of shape {found.shape}; this model was fitted on "
-                f"(N, {', '.join(map(str, size))})"
+                f"(N, {', '.join(map(str, size))}){f'; {how} brings a folder to it' * more}"
             )
         return as_pixels(found)
 

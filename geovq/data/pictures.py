@@ -81,8 +81,14 @@ def stored_size(path: Path) -> tuple[int, int]:
         return width, height
 
 
-def pixels(path: Path) -> np.ndarray:
+def pixels(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     """A picture that `stored_size` has passed, as it is meant to be seen.
+
+    Parameters
+    ----------
+    path : Path
+    size : (int, int), optional
+        Width and height: resized until it covers them, its middle is cut out.
 
     Returns
     -------
@@ -93,14 +99,15 @@ def pixels(path: Path) -> np.ndarray:
     InputError
         It is not whole, or pixels of it are transparent.
     """
-    from PIL import ImageOps
+    from PIL import Image, ImageOps
 
     with _opened(path) as picture:
         ImageOps.exif_transpose(picture, in_place=True)
-        if picture.mode in ("1", "L"):
-            return np.asarray(picture.convert("L"))
-        whole = np.asarray(picture.convert("RGBA"))
-    colour, alpha = whole[..., :3], whole[..., 3]
-    if alpha.min() < 255:
-        raise InputError(f"{path}: a picture with transparent pixels; allowed: without")
-    return colour if (colour != colour[..., :1]).any() else colour[..., 0]
+        grey = picture.mode in ("1", "L")
+        whole = np.asarray(picture.convert("L" if grey else "RGBA"))
+    if not grey:
+        colour, alpha = whole[..., :3], whole[..., 3]
+        if alpha.min() < 255:
+            raise InputError(f"{path}: a picture with transparent pixels; allowed: without")
+        whole = colour if (colour != colour[..., :1]).any() else colour[..., 0]
+    return whole if size is None else np.asarray(ImageOps.fit(Image.fromarray(whole), size))

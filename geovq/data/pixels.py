@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike
 from geovq.errors import InputError
 from geovq.files.reading import plain
 
-__all__ = ["as_8_bit", "as_colour"]
+__all__ = ["as_8_bit", "as_colour", "channels_last"]
 
 SIDE = 8  # pixels, at least
+FIRST = "--channels first (in Python channels='first')"
 DARK = 32  # of 255: images without anything brighter are probably of fewer bits
 
 
@@ -76,6 +77,40 @@ def as_8_bit(images: ArrayLike, name: str = "images", *, fitting: bool = True) -
     return pixels
 
 
+def channels_last(images: ArrayLike, name: str, channels: str) -> np.ndarray:
+    """Images as `as_8_bit` takes them, whose channels may come first.
+
+    Parameters
+    ----------
+    images : array-like of shape (N, 3, H, W) or (N, 1, H, W) with channels first
+    name : str
+        For error messages.
+    channels : {'last', 'first'}
+        With the former, images stay as they are.
+
+    Returns
+    -------
+    ndarray of shape (N, H, W, 3) or (N, H, W)
+
+    Raises
+    ------
+    InputError
+        Another shape, or no such place of the channels.
+    """
+    if channels not in ("last", "first"):
+        raise InputError(f"channels = {channels!r}; allowed: 'last', 'first'")
+    array = plain(images, name)
+    if channels == "last":
+        return array
+    if array.ndim != 4 or array.shape[1] not in (1, 3):
+        last = "; these come last" if array.ndim == 4 and array.shape[3] == 3 else ""
+        raise InputError(
+            f"{name} of shape {array.shape}, {array.dtype}; allowed with channels first: grey "
+            f"(N, 1, H, W) or colour (N, 3, H, W){last}"
+        )
+    return array[:, 0] if array.shape[1] == 1 else np.moveaxis(array, 1, -1)
+
+
 def _check_order(where: str, count: int, height: int, width: int) -> None:
     """Whether (N, H, W) might be (H, W, N)."""
     how = "np.moveaxis(images, -1, 0)"
@@ -114,8 +149,10 @@ def _shape_hint(shape: tuple[int, ...]) -> str:
         case (_, _, _, 4):
             hint = "images[..., :3] is without alpha"
         case (_, 1, _, _):
-            hint = "images[:, 0] is grey"
-        case (_, 3 | 4, _, _):
+            hint = f"images[:, 0] is grey, or {FIRST}"
+        case (_, 3, _, _):
+            hint = f"channels come last: np.moveaxis(images[:, :3], 1, -1), or {FIRST}"
+        case (_, 4, _, _):
             hint = "channels come last: np.moveaxis(images[:, :3], 1, -1)"
         case (_, _, 3 | 4):
             hint = "one picture? images[None]"

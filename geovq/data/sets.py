@@ -6,6 +6,9 @@ They are grey, (N, H, W), or in colour, (N, H, W, 3); the former stands for both
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,7 @@ from geovq.files.store import load_npz
 __all__ = ["held_out", "load_images"]
 
 SIDE = 28
+SPLITS = ("train", "validation", "test")
 PATCH, STRIDE = 32, 8  # of photographs, in pixels
 BANDS = {"train": (0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1)}  # of their width
 
@@ -52,7 +56,11 @@ def load_images(
         torchvision's root folder; files that are absent are downloaded into it, over https only.
     file : path-like, optional
         For `npz`: arrays `images` as `geovq.data.pixels.as_8_bit` takes them, and optionally
-        `labels` (N,), integers or text, renumbered from 0. Floats are rounded to 8 bits.
+        `labels` (N,), integers or text, renumbered from 0. Floats are rounded to 8 bits. It may
+        bring its own splits: arrays `train`, `test` and `validation` of row numbers, from 0. Of the
+        first two, one that is absent is all that no other names; validation is cut off from
+        training where it is absent. Images that a later of the three splits has too are left out
+        of an earlier one.
     validation_fraction, test_fraction : float
         Of the images outside the test set, and of all images.
     seed : int
@@ -74,17 +82,26 @@ def load_images(
     elif dataset == "digits":
         pool = _digits()
     elif dataset == "npz" and file is not None:
-        pool = _npz(file)
+        pool, named = _npz(file)
+        if "validation" in named:
+            return Images(*(pool[named[name]] for name in SPLITS))
+        if named:
+            pool, test = pool[named["train"]], pool[named["test"]]
     else:
         known = ", ".join(["digits", "photographs", *SETS, "npz (with its file)"])
         raise InputError(f"dataset = {dataset!r}; allowed: {known}")
     if test is None:
         pool, test = _divide(pool, test_fraction, seed)
     else:
-        known_test = {image.tobytes() for image in test.images}
-        pool = pool[np.array([image.tobytes() not in known_test for image in pool.images])]
+        pool = pool[~_in(pool.images, test.images)]
     train, validation = _divide(pool, validation_fraction, seed)
     return Images(train, validation, test)
+
+
+def _in(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which images equal one of the others, (N,) bool."""
+    known = {image.tobytes() for image in others}
+    return np.array([image.tobytes() in known for image in images], bool)
 
 
 def _divide(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
@@ -182,10 +199,85 @@ def _photographs(seed: int) -> Images:
     return Images(*splits)
 
 
-def _npz(file: str | os.PathLike[str]) -> Split:
+def _npz(file: str | os.PathLike[str]) -> tuple[Split, dict[str, np.ndarray]]:
+    """All images of a file, and the rows of its own splits, if it has any."""
     arrays = load_npz(file, "images")
     images = as_8_bit(arrays["images"], f"{file}: images")
     labels = arrays.get("labels")
     if labels is not None:
         labels = as_labels(labels, len(images), f"{file}: labels")
-    return Split(images, labels)
+    named = {name: arrays[name] for name in SPLITS if name in arrays}
+    rows = _splits(file, named, images) if named else {}
+    if rows and labels is not None:
+        used = np.concatenate(list(rows.values()))
+        labels[used] = np.unique(labels[used], return_inverse=True)[1]
+    return Split(images, labels), rows
+
+
+def _splits(
+    file: str | os.PathLike[str], named: Mapping[str, np.ndarray], images: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Rows of `train`, `test` and perhaps `validation`, as a file names some of them."""
+    count, rest = len(images), np.ones(len(images), bool)
+    for name, rows in named.items():
+        if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
+            mask = f"; np.flatnonzero({name})" if rows.dtype == bool else ""
+            raise InputError(
+                f"{file}: {name} of shape {rows.shape}, {rows.dtype}; allowed: row numbers{mask}"
+            )
+        if rows.min() < 0 or rows.max() >= count:
+            raise InputError(
+                f"{file}: {name} has rows {rows.min()} to {rows.max()}; allowed: 0 to {count - 1}, "
+                "those of images"
+            )
+        if len(twice := _repeated(rows)):
+            raise InputError(f"{file}: {name} has row {twice[0]} twice; allowed: once")
+        rest[rows] = False
+    for (name, rows), (other, others) in combinations(named.items(), 2):
+        if len(both := np.intersect1d(rows, others)):
+            raise InputError(
+                f"{file}: {len(both)} rows are in both {name} and {other}, the first of them "
+                f"{both[0]}; allowed: a row in one of them"
+            )
+    absent = [name for name in ("train", "test") if name not in named]
+    if len(absent) == 2 or (absent and not rest.any()):
+        raise InputError(
+            f"{file}: rows for {', '.join(named)}, but none left for {' and '.join(absent)}; "
+            "allowed: row numbers in train, in test, or in both"
+        )
+    found = {name: rows.astype(np.int64) for name, rows in named.items()}
+    if absent:
+        found[absent[0]] = np.flatnonzero(rest)
+    elif rest.any():
+        warnings.warn(
+            f"{file}: {rest.sum()} of {count} images are in none of {', '.join(named)}, and left "
+            "out",
+            stacklevel=4,
+        )
+    return _apart(file, found, images)
+
+
+def _repeated(rows: np.ndarray) -> np.ndarray:
+    numbers, counts = np.unique(rows, return_counts=True)
+    return numbers[counts > 1]
+
+
+def _apart(
+    file: str | os.PathLike[str], rows: dict[str, np.ndarray], images: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Leave out of training, then of validation, what a later split has as well."""
+    for name, later in (("train", ("validation", "test")), ("validation", ("test",))):
+        others = [rows[other] for other in later if other in rows]
+        if name not in rows or not others:
+            continue
+        copies = _in(images[rows[name]], images[np.concatenate(others)])
+        if copies.any():
+            warnings.warn(
+                f"{file}: {copies.sum()} images of {name} are in a later split too, and left out "
+                f"of {name}",
+                stacklevel=5,
+            )
+        rows[name] = rows[name][~copies]
+        if not len(rows[name]):
+            raise InputError(f"{file}: {name} has no image that is in no later split")
+    return rows

@@ -58,6 +58,9 @@ def open_regular(path: str | os.PathLike[str], what: str) -> BinaryIO:
 def plain(value: ArrayLike, name: str) -> np.ndarray:
     """What is handed in as an array, nothing lost on the way.
 
+    A data frame whose columns are numbers, but may lack some (pandas' Int64 and Float64), is of
+    floats, NaN where they do.
+
     Raises
     ------
     InputError
@@ -69,7 +72,13 @@ def plain(value: ArrayLike, name: str) -> np.ndarray:
             "them, or leave their rows out"
         )
     try:
-        return np.asarray(value)
+        array = np.asarray(value)
+        # By what it can do: no library of data frames is imported, or asked for.
+        if array.dtype == object and hasattr(value, "to_numpy"):
+            kinds = {getattr(dtype, "kind", "O") for dtype in getattr(value, "dtypes", "O")}
+            if kinds <= set("iuf"):
+                return np.asarray(value.to_numpy(dtype=np.float64, na_value=np.nan))
+        return array
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{name}: {one_line(error)}; allowed: an array of numbers") from None
 

@@ -140,7 +140,7 @@ def cases() -> Iterable[Case]:
         "three axes": POINTS[None],
         "none": POINTS[:0],
         "no columns": POINTS[:, :0],
-        "sparse": sparse.csr_matrix(POINTS),
+        "sparse, and too wide": sparse.csr_matrix((40, 10**12)),
         "a word": "points",
         "nothing": None,
     }.items():

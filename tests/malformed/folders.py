@@ -133,7 +133,12 @@ def cases() -> Iterable[Case]:
             Image.new("L", (8, 8), i).save(folder / "cat" / f"{i}.png")
 
     yield pictures("most in sub-folders", picture(deeper), "cat", "folder")
-    yield pictures("all in sub-folders", picture(deeper, 0), "cat", "folder", "no picture")
+
+    def deepest(folder: Path) -> None:
+        (folder / "train").mkdir()
+        deeper(folder / "train")
+
+    yield pictures("all in sub-folders", picture(deepest, 0), "cat", "folder", "no picture")
     yield pictures("a picture, not a folder", run(f"fit pictures/p00.png new {SMALL}"), "p00.png")
 
     for name in (
