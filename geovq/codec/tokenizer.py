@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -65,11 +65,14 @@ class Tokenizer(Protocol):
         Each alone, without all other positions; on a grid, each in every cell.
         """
 
+    def to(self, device: torch.device) -> Any:
+        """Move the networks, in place."""
+
 
 class Autoencoder(Protocol):
     """What `PostHocTokenizer` asks of a VAE; `geovq.models.VAE` is one as it stands.
 
-    Tensors are float32, on CUDA where there is one. Without an attribute `likelihood` of
+    Tensors are float32, on the device of the codec. Without an attribute `likelihood` of
     `geovq.models.likelihood`, logits are taken for Bernoulli's.
     """
 
@@ -194,6 +197,14 @@ class PostHocTokenizer:
             return self.code_decoder.prototypes(position)
         alike = self._codebooks[self.layout.sharing(position)]
         return self.vae.decode(torch.stack(alike).sum(0))
+
+    def to(self, device: torch.device) -> PostHocTokenizer:
+        """Move the networks, in place; a VAE that is no module stays where it is."""
+        for part in (self.vae, self.code_decoder):
+            if isinstance(part, nn.Module):
+                part.to(device)
+        vars(self).pop("_codebooks", None)  # made anew, there
+        return self
 
     @cached_property
     def _codebooks(self) -> list[Tensor]:
