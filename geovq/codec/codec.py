@@ -254,6 +254,17 @@ class Codec:
         return self._for_latents().decode(self._checked(tokens))
 
     @_on_its_device
+    def prototypes(self, position: int = 0) -> np.ndarray:
+        """Expected pixels of a position's codes, (K, H, W) or (K, H, W, 3), float32 in [0, 1].
+
+        Each code alone, without all other positions; on a grid, each in every cell.
+        """
+        tokenizer, most = self._for_images(), len(self.vocabulary) - 1
+        if not isinstance(position, int) or isinstance(position, bool) or not 0 <= position <= most:
+            raise InputError(f"position = {position!r}; allowed: an integer, 0 to {most}")
+        return tokenizer.prototypes(position).detach().sigmoid().cpu().numpy()
+
+    @_on_its_device
     def sample(self, count: int, *, temperature: float = 1.0, seed: int = 0) -> np.ndarray:
         """Draw tokens (count, T), int64, from the prior; `decode` makes images of them.
 
