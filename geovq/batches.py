@@ -1,20 +1,74 @@
-"""Images as tensors, and functions over batches of them, without gradients."""
+"""Images as tensors, functions over batches of them without gradients, and the device for both."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-__all__ = ["as_pixels", "best_device", "in_batches"]
+from geovq.errors import InputError
+
+__all__ = ["Device", "as_pixels", "best_device", "checked_device", "in_batches", "on_device"]
+
+Device = str | torch.device
+
+_chosen: ContextVar[torch.device | None] = ContextVar("device", default=None)
 
 
 def best_device() -> torch.device:
-    """CUDA where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """That of the block of `on_device` around; else CUDA where there is one, else the CPU."""
+    return _chosen.get() or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def checked_device(device: Device | None) -> torch.device:
+    """A device that is there; the best one for None.
+
+    Parameters
+    ----------
+    device : str, torch.device or None
+        `cpu`, `cuda`, `cuda:1`, `mps`, ...
+
+    Raises
+    ------
+    InputError
+        This machine, or this PyTorch, has no such device.
+    """
+    if device is None:
+        return best_device()
+    counts = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    try:
+        found = torch.device(device) if isinstance(device, str | torch.device) else None
+    except RuntimeError:
+        found = None
+    if found is None or (found.index or 0) >= counts.get(found.type, 0):
+        allowed = ", ".join(kind for kind, count in counts.items() if count)
+        raise InputError(f"device = {str(device)!r}; allowed on this machine: {allowed}")
+    return found
+
+
+@contextmanager
+def on_device(device: Device | None) -> Iterator[None]:
+    """Let `best_device` be this one inside the block, in this thread; None changes nothing.
+
+    Raises
+    ------
+    InputError
+        As in `checked_device`.
+    """
+    token = _chosen.set(checked_device(device))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
 
 
 def as_pixels(images: np.ndarray) -> Tensor:

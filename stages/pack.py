@@ -4,8 +4,9 @@ import math
 from typing import Any
 
 from geovq.batches import best_device
-from geovq.codec.codec import NETWORKS, Codec
+from geovq.codec.codec import Codec
 from geovq.codec.folder import END_TO_END, about
+from geovq.codec.loading import NETWORKS
 from geovq.codec.tokenizer import PostHocTokenizer
 from geovq.files.store import load_json, load_module, load_npz
 from geovq.models.code_decoder import CodeDecoder

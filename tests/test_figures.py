@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from geovq.files.store import save_figure
-from geovq.report import figures
+from geovq.report import figures, plots
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_pictures_have_titles_and_stable_bytes(drawn, tmp_path, name):
 @pytest.mark.parametrize("channels", [(), (3,)])
 def test_images_stay_in_order_and_upright(rng, channels):
     images = rng.random((5, 8, 10, *channels))
-    sheet = figures._mosaic(images, 3)
+    sheet = plots.mosaic(images, 3)
     assert sheet.shape == (2 * 9 + 1, 3 * 11 + 1, *channels)
     (axes,) = figures.image_rows({"all": images}, 3).axes
     assert (axes.images[0].get_array() == sheet).all()

@@ -12,7 +12,7 @@ from matplotlib.colors import ListedColormap
 from sklearn.datasets import make_moons
 
 from geovq import GeodesicKMeans
-from geovq.report.figures import COLORS
+from geovq.report.plots import COLORS, plot_path
 
 points, _ = make_moons(800, noise=0.11, random_state=3)
 start, end = points[:, 0].argmin(), points[:, 0].argmax()
@@ -21,7 +21,7 @@ figure, grid = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained")
 for axes, power in zip(grid, (1, 2, 4), strict=True):
     kmeans = GeodesicKMeans(2, edge_power=power, random_state=0).fit(points)
     axes.scatter(*points.T, c=kmeans.labels_, cmap=ListedColormap(COLORS[:2]), s=4, alpha=0.5)
-    axes.plot(*points[kmeans.path(start, end)].T, color="black", marker="o", ms=2.5, lw=1.5)
+    plot_path(points, kmeans.path(start, end), ax=axes)
     axes.set_title(f"edge_power = {power}", fontsize=10)
     axes.set_axis_off()
     axes.set_aspect("equal")

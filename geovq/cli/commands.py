@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
 
+from geovq import __version__
 from geovq.cli.options import input_options
 from geovq.errors import InputError
 from geovq.params.sections import GeodesicQuantize, Section, TrainAR, TrainVAE
@@ -47,6 +48,7 @@ class Main(click.Group):
 
 
 @click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="geovq", message="%(prog)s %(version)s")
 def main() -> None:
     """Discrete codes for images or latents: fit a model once, then encode, decode and sample.
 
@@ -60,6 +62,11 @@ def main() -> None:
 
 
 force = click.option("--force", is_flag=True, help="Replace what is there.")
+device = click.option(
+    "--device",
+    metavar="NAME",
+    help="Where to compute: cpu, cuda, cuda:1, mps.  [default: cuda where there is one, else cpu]",
+)
 
 
 def of(section: type[Section], name: str, text: str, default: str = "") -> Callable[..., Any]:
@@ -110,6 +117,7 @@ def of(section: type[Section], name: str, text: str, default: str = "") -> Calla
     "-S", "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Any other parameter."
 )
 @input_options
+@device
 @force
 def fit(
     source: Path,
@@ -117,6 +125,7 @@ def fit(
     refine: bool,
     prior: bool,
     changes: Sequence[str],
+    device: str | None,
     force: bool,
     **options: Any,
 ) -> None:
@@ -136,7 +145,7 @@ def fit(
     Example: three tokens of 16 codes, 12 bits an image
       geovq fit digits model --codes 16 --tokens 3 -S train_ar.cell=lstm
     """
-    from geovq.cli.files import check_options, check_target, read, setting, unfinished
+    from geovq.cli.files import check_device, check_options, check_target, read, setting, unfinished
     from geovq.codec.folder import KIND
 
     reading = {name: options.pop(name) for name in ("size", "recursive", "channels")}
@@ -146,11 +155,12 @@ def fit(
     chosen |= {} if prior else {"train_ar": None}
     check_options(chosen, source)
     check_target(model, force, KIND, [source])
+    check_device(device)
     arrays = read(source, **reading)
     from geovq.codec.codec import Codec  # late, for it takes long
 
     with unfinished(model) as checkpoints:
-        chosen |= {"checkpoints": checkpoints}
+        chosen |= {"checkpoints": checkpoints, "device": device}
         if "images" in arrays:
             codec = Codec.fit(arrays["images"], **chosen)
         else:
@@ -164,8 +174,11 @@ def fit(
 @click.argument("source", metavar="INPUT", type=PATH)
 @click.argument("target", metavar="TOKENS", type=PATH)
 @input_options
+@device
 @force
-def encode(model: Path, source: Path, target: Path, force: bool, **reading: Any) -> None:
+def encode(
+    model: Path, source: Path, target: Path, device: str | None, force: bool, **reading: Any
+) -> None:
     """Encode INPUT and write its tokens to the file TOKENS.
 
     INPUT is what `geovq fit` takes. TOKENS is an .npz file with `tokens` (N, T), integers,
@@ -177,11 +190,12 @@ def encode(model: Path, source: Path, target: Path, force: bool, **reading: Any)
     Example:
       geovq encode model digits tokens.npz
     """
-    from geovq.cli.files import check_target, read
+    from geovq.cli.files import check_device, check_target, read
     from geovq.files.store import save_npz
 
     check_target(target, force, inputs=[source, model])
-    arrays, codec = read(source, **reading), load(model)
+    check_device(device)
+    arrays, codec = read(source, **reading), load(model, device)
     if "images" in arrays:
         tokens = codec.encode(arrays["images"], progress=True)
     else:
@@ -196,8 +210,9 @@ def encode(model: Path, source: Path, target: Path, force: bool, **reading: Any)
 @click.argument("model", type=PATH)
 @click.argument("source", metavar="TOKENS", type=PATH)
 @click.argument("target", metavar="OUTPUT", type=PATH)
+@device
 @force
-def decode(model: Path, source: Path, target: Path, force: bool) -> None:
+def decode(model: Path, source: Path, target: Path, device: str | None, force: bool) -> None:
     """Decode the file TOKENS and write OUTPUT.
 
     OUTPUT is a folder of PNG files, called as the pictures that were encoded; or an .npz file with
@@ -208,11 +223,12 @@ def decode(model: Path, source: Path, target: Path, force: bool) -> None:
     Example:
       geovq decode model tokens.npz decoded
     """
-    from geovq.cli.files import check_output, read_tokens, write
+    from geovq.cli.files import check_device, check_output, read_tokens, write
 
     check_output(target, force, [model, source])
+    check_device(device)
     tokens, vocabulary, more = read_tokens(source)
-    codec = load(model)
+    codec = load(model, device)
     if tuple(vocabulary) != codec.vocabulary:
         raise InputError(
             f"{source}: vocabulary {vocabulary}; this model's is {list(codec.vocabulary)}"
@@ -227,9 +243,16 @@ def decode(model: Path, source: Path, target: Path, force: bool) -> None:
 @click.option("-n", "--count", type=int, default=64, show_default=True)
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Lower is safer.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@device
 @force
 def sample(
-    model: Path, target: Path, count: int, temperature: float, seed: int, force: bool
+    model: Path,
+    target: Path,
+    count: int,
+    temperature: float,
+    seed: int,
+    device: str | None,
+    force: bool,
 ) -> None:
     """Sample the prior of MODEL and write OUTPUT.
 
@@ -242,7 +265,7 @@ def sample(
     from geovq.cli.files import check_output, write
 
     check_output(target, force, [model])
-    codec = load(model)
+    codec = load(model, device)
     write(target, codec, codec.sample(count, temperature=temperature, seed=seed))
 
 
@@ -284,9 +307,12 @@ def info(path: Path, as_json: bool) -> None:
 @main.command()
 @click.argument("models", metavar="MODEL...", type=PATH, nargs=-1, required=True)
 @click.argument("source", metavar="INPUT", type=PATH)
+@device
 @click.option("--json", "as_json", is_flag=True, help="All digits, for other programs.")
 @input_options
-def evaluate(models: Sequence[Path], source: Path, as_json: bool, **reading: Any) -> None:
+def evaluate(
+    models: Sequence[Path], source: Path, device: str | None, as_json: bool, **reading: Any
+) -> None:
     """Score models on INPUT, side by side.
 
     INPUT is what `geovq encode` takes, and none of what the models were fitted to. With `labels`
@@ -297,15 +323,17 @@ def evaluate(models: Sequence[Path], source: Path, as_json: bool, **reading: Any
     Example:
       geovq evaluate geodesic euclidean unseen.npz
     """
-    from geovq.cli.files import labels_of, read
+    from geovq.cli.files import check_device, labels_of, read
 
+    check_device(device)
     arrays = read(source, **reading)
     labels = labels_of(source, arrays)
     from geovq.evaluation import score_codec  # late, for it takes long
 
     data = arrays["images" if "images" in arrays else "means"]
     spread = arrays.get("log_variances")
-    scores = {str(model): score_codec(load(model), data, spread, labels) for model in models}
+    codecs = {str(model): load(model, device) for model in models}
+    scores = {name: score_codec(codec, data, spread, labels) for name, codec in codecs.items()}
     if as_json:
         click.echo(json.dumps(scores, indent=2))
         return
@@ -320,11 +348,11 @@ def evaluate(models: Sequence[Path], source: Path, as_json: bool, **reading: Any
     click.echo(tabulate(rows, ["", *scores], floatfmt=".4g"))
 
 
-def load(model: Path) -> Codec:
+def load(model: Path, device: str | None) -> Codec:
     """Load a model; last, for the import takes longer than all that can go wrong before."""
     from geovq.codec.codec import Codec
 
-    return Codec.load(model)
+    return Codec.load(model, device=device)
 
 
 def show(found: dict[str, Any]) -> None:

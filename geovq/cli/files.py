@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from geovq.codec.codec import Codec
 
 __all__ = [
+    "check_device",
     "check_options",
     "check_output",
     "check_target",
@@ -236,6 +237,14 @@ def check_options(options: Mapping[str, Any], source: Path) -> None:
             settings(options, absent=["train_vae", "refine"])
         except InputError:
             raise error from None
+
+
+def check_device(device: str | None) -> None:
+    """See that a device that was asked for is there, before any work is done."""
+    if device is not None:  # which PyTorch has to be asked for
+        from geovq.batches import checked_device
+
+        checked_device(device)
 
 
 @contextmanager

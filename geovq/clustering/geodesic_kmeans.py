@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from geovq.clustering.beyond_labels import BeyondLabels
 from geovq.clustering.checks import (
     check_flag,
     check_integer,
@@ -55,7 +56,7 @@ FLOATS = (np.float64, np.float32)
 
 
 class GeodesicKMeans(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
+    BeyondLabels, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
 ):
     """K-means with distances measured along the k-NN graph.
 
@@ -107,8 +108,10 @@ class GeodesicKMeans(
         Of several centres equally far, the first.
     distances_ : ndarray of shape (N,)
         Geodesic distance of each training point to its centre.
+    outlier_score_ : ndarray of shape (N,)
+        The same over the median distance in the cluster.
     inertia_ : float
-        Their weighted sum: the objective.
+        The weighted sum of the distances: the objective.
     n_iter_ : int
         Lloyd steps of the best start.
     n_components_ : int

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +14,15 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from geovq.batches import as_pixels, best_device, in_batches
+from geovq.batches import (
+    Device,
+    as_pixels,
+    best_device,
+    checked_device,
+    in_batches,
+    on_device,
+)
+from geovq.codec.describe import as_html, as_text
 from geovq.codec.fitting import fit_images, fit_latents
 from geovq.codec.folder import (
     CODEBOOK,
@@ -21,9 +31,9 @@ from geovq.codec.folder import (
     KIND,
     PRIOR,
     VAE_WEIGHTS,
-    load_info,
 )
 from geovq.codec.images import as_array
+from geovq.codec.loading import NETWORKS, load_parts
 from geovq.codec.settings import settings
 from geovq.codec.tokenizer import (
     Autoencoder,
@@ -31,31 +41,44 @@ from geovq.codec.tokenizer import (
     Tokenizer,
     check_codebook,
     code_vectors,
-    ready,
 )
 from geovq.data.arrays import as_latents
 from geovq.data.pixels import as_8_bit, as_colour
 from geovq.errors import InputError
 from geovq.files.fingerprint import fingerprint
-from geovq.files.store import load_module, save_json, save_module
+from geovq.files.store import save_json, save_module
 from geovq.files.writing import new_folder
 from geovq.models.code_decoder import CodeDecoder
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
-from geovq.models.vqvae import VQVAE
 from geovq.quantization.quantizer import GeodesicQuantizer
 from geovq.training.checkpoints import checked_folder
 
 __all__ = ["Codec"]
 
 MOST_SAMPLES = 10_000_000  # drawn at once
-NETWORKS = {"vqvae": VQVAE}  # of `END_TO_END`
 OURS: tuple[type[nn.Module], ...] = (
     VAE,
     CodeDecoder,
     Prior,
     *NETWORKS.values(),
 )  # are saved; a VAE of the user's is not
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def _on_its_device(
+    method: Callable[Concatenate[Codec, Arguments], Result],
+) -> Callable[Concatenate[Codec, Arguments], Result]:
+    """Let what a method calls compute where the networks are."""
+
+    @wraps(method)
+    def there(self: Codec, /, *args: Arguments.args, **options: Arguments.kwargs) -> Result:
+        with on_device(self.device):
+            return method(self, *args, **options)
+
+    return there
 
 
 class Codec:
@@ -73,6 +96,8 @@ class Codec:
     prior : Prior or None
     info : dict
         What `info.json` holds: sizes, rate, figures on the validation split, settings.
+    device : torch.device
+        Where its networks are, and compute; `to` moves them.
 
     Examples
     --------
@@ -95,6 +120,7 @@ class Codec:
         self.tokenizer = tokenizer
         self.prior = prior
         self.info = info
+        self.device = best_device()
         if prior is not None:
             self.check_codebook("prior", prior.config["codebook"])
 
@@ -106,6 +132,7 @@ class Codec:
         channels: str | None = None,
         vae: Autoencoder | None = None,
         checkpoints: str | os.PathLike[str] | None = None,
+        device: Device | None = None,
         **options: Any,
     ) -> Codec:
         """Train a VAE, quantise its latents, refine the codes, and train the prior of the tokens.
@@ -122,19 +149,21 @@ class Codec:
             Where the channels are in an array of four axes: with 'first', images are (N, 1, H, W)
             or (N, 3, H, W). By default last, and of what comes from torch, where they can be.
         vae : Autoencoder, optional
-            A VAE of your own, trained already. A module is moved to the best device and set to
+            A VAE of your own, trained already. A module is moved to the device and set to
             evaluation. Only a `geovq.models.vae.VAE` has its codes refined.
         checkpoints : path-like, optional
             Folder, new or of an earlier call, for what training has come to: after an interruption
             the same call goes on from there, with the same result. It stays until you delete it.
+        device : str or torch.device, optional
+            `cpu`, `cuda`, `cuda:1` or `mps`; by default CUDA where there is one, else the CPU.
         **options
             As in `geovq.codec.settings.settings`: `codes=16`, say, or `train_ar=None`.
 
         Raises
         ------
         InputError
-            The images, an option, or what the VAE gives are not as said here; or the folder is not
-            one of checkpoints.
+            The images, an option, or what the VAE gives are not as said here; there is no such
+            device; or the folder is not one of checkpoints.
         TrainingError
             A loss became infinite, or no number.
 
@@ -148,7 +177,8 @@ class Codec:
             absent.append("refine")
         chosen = settings(options, absent)
         found = as_8_bit(as_array(images, channels, fitting=True))
-        return cls(*fit_images(found, vae, chosen, _folder(checkpoints)))
+        with on_device(device):
+            return cls(*fit_images(found, vae, chosen, _folder(checkpoints)))
 
     @classmethod
     def fit_latents(
@@ -157,6 +187,7 @@ class Codec:
         log_variances: ArrayLike | None = None,
         *,
         checkpoints: str | os.PathLike[str] | None = None,
+        device: Device | None = None,
         **options: Any,
     ) -> Codec:
         """Quantise latents and train the prior of their tokens; no image is needed.
@@ -166,7 +197,7 @@ class Codec:
         means : array-like of shape (N, D)
         log_variances : array-like of shape (N, D), optional
             Without them the metric is `euclidean` unless told otherwise.
-        checkpoints, **options
+        checkpoints, device, **options
             As in `fit`.
 
         Raises
@@ -185,8 +216,10 @@ class Codec:
             options = {"metric": "euclidean"} | options
         chosen = settings(options, absent=["train_vae", "refine"])
         points, spread = as_latents(means, log_variances)
-        return cls(*fit_latents(points, spread, chosen, _folder(checkpoints)))
+        with on_device(device):
+            return cls(*fit_latents(points, spread, chosen, _folder(checkpoints)))
 
+    @_on_its_device
     def encode(
         self,
         images: ArrayLike | Tensor | Dataset[Any] | DataLoader[Any],
@@ -227,6 +260,7 @@ class Codec:
             )
         return as_pixels(found)
 
+    @_on_its_device
     def decode(self, tokens: ArrayLike, *, progress: bool = False) -> np.ndarray:
         """Tokens (N, T) → expected pixels of the images' shape, float32 in [0, 1]."""
         tokenizer, rows = self._for_images(), torch.from_numpy(self._checked(tokens))
@@ -234,6 +268,7 @@ class Codec:
         (pixels,) = in_batches(lambda t: tokenizer.decode(t).sigmoid(), rows, title=title)
         return pixels.numpy()
 
+    @_on_its_device
     def encode_latents(
         self, means: ArrayLike, log_variances: ArrayLike | None = None
     ) -> np.ndarray:
@@ -246,6 +281,18 @@ class Codec:
         """Tokens (N, T) → latents (N, D), by the quantiser alone."""
         return self._for_latents().decode(self._checked(tokens))
 
+    @_on_its_device
+    def prototypes(self, position: int = 0) -> np.ndarray:
+        """Expected pixels of a position's codes, (K, H, W) or (K, H, W, 3), float32 in [0, 1].
+
+        Each code alone, without all other positions; on a grid, each in every cell.
+        """
+        tokenizer, most = self._for_images(), len(self.vocabulary) - 1
+        if not isinstance(position, int) or isinstance(position, bool) or not 0 <= position <= most:
+            raise InputError(f"position = {position!r}; allowed: an integer, 0 to {most}")
+        return tokenizer.prototypes(position).detach().sigmoid().cpu().numpy()
+
+    @_on_its_device
     def sample(self, count: int, *, temperature: float = 1.0, seed: int = 0) -> np.ndarray:
         """Draw tokens (count, T), int64, from the prior; `decode` makes images of them.
 
@@ -269,6 +316,33 @@ class Codec:
         generator = torch.Generator(best_device()).manual_seed(seed)
         drawn = self.prior.sample(count, temperature=temperature, generator=generator)
         return drawn.cpu().numpy()
+
+    def to(self, device: Device) -> Self:
+        """Move the networks, in place, to where they are to compute; gives the codec itself.
+
+        A VAE of your own that is no `torch.nn.Module` stays where it is.
+
+        Parameters
+        ----------
+        device : str or torch.device
+            `cpu`, `cuda`, `cuda:1` or `mps`.
+
+        Raises
+        ------
+        InputError
+            There is no such device.
+        """
+        self.device = checked_device(device)
+        for part in (self.tokenizer, self.prior):
+            if part is not None:
+                part.to(self.device)
+        return self
+
+    def __repr__(self) -> str:
+        return as_text(self.info, str(self.device))
+
+    def _repr_html_(self) -> str:
+        return as_html(self.info, str(self.device))
 
     @property
     def vocabulary(self) -> tuple[int, ...]:
@@ -317,7 +391,13 @@ class Codec:
             save_json(partial / INFO, self.info)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], *, vae: Autoencoder | None = None) -> Codec:
+    def load(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        vae: Autoencoder | None = None,
+        device: Device | None = None,
+    ) -> Codec:
         """Read what `save` wrote.
 
         Parameters
@@ -325,27 +405,16 @@ class Codec:
         folder : path-like
         vae : Autoencoder, optional
             Your own, if it was fitted with one; without it only latents are known.
+        device : str or torch.device, optional
+            As in `fit`; it need not be that of the fit.
 
         Raises
         ------
         InputError
-            A file is absent or not whole.
+            A file is absent or not whole, or there is no such device.
         """
-        folder, device = Path(folder), best_device()
-        info = load_info(folder)
-        prior = load_module(folder / PRIOR, Prior).to(device) if info["prior"] else None
-        if (name := info["vae"]) in NETWORKS:
-            network = load_module(folder / f"{name}.safetensors", NETWORKS[name])
-            return cls(None, network.to(device), prior, info)
-        quantizer = GeodesicQuantizer.load(folder / CODEBOOK)
-        tokenizer = model = None
-        if info["vae"] == "geovq":
-            vae = load_module(folder / VAE_WEIGHTS, VAE)
-        if info["refined"]:
-            model = load_module(folder / DECODER, CodeDecoder).to(device)
-        if vae is not None:
-            tokenizer = PostHocTokenizer(ready(vae), quantizer, model)
-        return cls(quantizer, tokenizer, prior, info)
+        with on_device(device):
+            return cls(*load_parts(Path(folder), vae))
 
     def _networks(self) -> dict[str, nn.Module]:
         """What is saved as weights, by the name of its file."""

@@ -66,6 +66,9 @@ class Tokenizer(Protocol):
         Each alone, without all other positions; on a grid, each in every cell.
         """
 
+    def to(self, device: torch.device) -> Any:
+        """Move the networks, in place."""
+
 
 class EndToEnd(Tokenizer, Protocol):
     """A tokeniser that is one network, whose encoder gives what its layout then quantises."""
@@ -77,7 +80,7 @@ class EndToEnd(Tokenizer, Protocol):
 class Autoencoder(Protocol):
     """What `PostHocTokenizer` asks of a VAE; `geovq.models.vae.VAE` is one as it stands.
 
-    Tensors are float32, on CUDA where there is one. Without an attribute `likelihood` of
+    Tensors are float32, on the device of the codec. Without an attribute `likelihood` of
     `geovq.models.likelihood`, logits are taken for Bernoulli's.
     """
 
@@ -202,6 +205,14 @@ class PostHocTokenizer:
             return self.code_decoder.prototypes(position)
         alike = self._codebooks[self.layout.sharing(position)]
         return self.vae.decode(torch.stack(alike).sum(0))
+
+    def to(self, device: torch.device) -> PostHocTokenizer:
+        """Move the networks, in place; a VAE that is no module stays where it is."""
+        for part in (self.vae, self.code_decoder):
+            if isinstance(part, nn.Module):
+                part.to(device)
+        vars(self).pop("_codebooks", None)  # made anew, there
+        return self
 
     @cached_property
     def _codebooks(self) -> list[Tensor]:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from geovq.batches import best_device, in_batches
+from geovq.batches import best_device, in_batches, on_device
 from geovq.codec.tokenizer import Tokenizer
 from geovq.data.arrays import as_latents
 from geovq.evaluation import semantics
@@ -207,15 +207,16 @@ def score_codec(
     InputError
         The data are not of the shape that the codec was fitted on.
     """
-    if codec.tokenizer is not None:
-        images, tokens = codec.pixels(data), torch.from_numpy(codec.encode(data))
-        (logits,) = in_batches(codec.tokenizer.decode, tokens)
-        return score_codes(codec.tokenizer, codec.prior, images, tokens, logits, labels)
-    means, _ = as_latents(data, log_variances, fitting=False)
-    codes = codec.encode_latents(data, log_variances)
-    error = float(np.square(codec.decode_latents(codes) - means).sum(1).mean())
-    tokens = torch.from_numpy(codes)
-    return _score_rate(codec.vocabulary, codec.prior, tokens, labels, squared_error=error)
+    with on_device(codec.device):
+        if codec.tokenizer is not None:
+            images, tokens = codec.pixels(data), torch.from_numpy(codec.encode(data))
+            (logits,) = in_batches(codec.tokenizer.decode, tokens)
+            return score_codes(codec.tokenizer, codec.prior, images, tokens, logits, labels)
+        means, _ = as_latents(data, log_variances, fitting=False)
+        codes = codec.encode_latents(data, log_variances)
+        error = float(np.square(codec.decode_latents(codes) - means).sum(1).mean())
+        tokens = torch.from_numpy(codes)
+        return _score_rate(codec.vocabulary, codec.prior, tokens, labels, squared_error=error)
 
 
 def score_tokenizer(

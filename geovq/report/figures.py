@@ -5,34 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from geovq.codec.folder import END_TO_END
+from geovq.report.plots import COLORS, mosaic, plot_clusters, plot_codebook, show_images
 from geovq.report.table import NAMES
 
 __all__ = ["codebooks", "curves", "embed", "image_rows", "latent_map", "training_panels", "usage"]
-
-# Okabe & Ito's colours, told apart with any colour vision.
-COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-
-
-def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
-    """N images → one picture with `columns` of them a row and a white line between them."""
-    rows = -(-len(images) // columns)
-    height, width, *channels = images.shape[1:]
-    sheet = np.ones((rows * (height + 1) + 1, columns * (width + 1) + 1, *channels))
-    for i, image in enumerate(images):
-        top, left = (i // columns) * (height + 1) + 1, (i % columns) * (width + 1) + 1
-        sheet[top : top + height, left : left + width] = image
-    return sheet
-
-
-def _show(axes: Axes, sheet: np.ndarray, title: str) -> None:
-    axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_title(title, fontsize=10, loc="left")
-    axes.set_axis_off()
 
 
 def image_rows(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
@@ -45,13 +24,13 @@ def image_rows(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
     columns : int
         Images a row.
     """
-    sheets = {title: _mosaic(images, columns) for title, images in rows.items()}
+    sheets = {title: mosaic(images, columns) for title, images in rows.items()}
     inches = 9 / next(iter(sheets.values())).shape[1]
     heights = [sheet.shape[0] * inches for sheet in sheets.values()]
     figure = Figure(figsize=(9, sum(heights) + 0.32 * len(sheets)), layout="constrained")
     grid = figure.subplots(len(sheets), 1, squeeze=False, height_ratios=heights)
     for axes, (title, sheet) in zip(grid[:, 0], sheets.items(), strict=True):
-        _show(axes, sheet, title)
+        show_images(axes, sheet, title)
     return figure
 
 
@@ -69,8 +48,8 @@ def codebooks(prototypes: Mapping[str, np.ndarray], usage: Mapping[str, np.ndarr
     figure = Figure(figsize=(3.4 * len(prototypes), 3.7), layout="constrained")
     grid = figure.subplots(1, len(prototypes), squeeze=False)
     for axes, (name, images) in zip(grid[0], prototypes.items(), strict=True):
-        order = np.argsort(-usage[name], kind="stable")
-        _show(axes, _mosaic(images[order], columns), f"{name}: {len(images)} codes")
+        title = f"{name}: {len(images)} codes"
+        plot_codebook(images, usage[name], columns=columns, title=title, ax=axes)
     return figure
 
 
@@ -112,42 +91,13 @@ def latent_map(places: np.ndarray, colorings: Mapping[str, np.ndarray]) -> Figur
     ----------
     places : ndarray of shape (N, 2)
     colorings : mapping of str to ndarray of shape (N,), integers
-        Title → class or code of each point. Up to 10 values get colours of their own and a
-        legend; more share a shuffled rainbow, which shows where cells end.
+        Title → class or code of each point, coloured as `plot_clusters` says.
     """
     figure = Figure(figsize=(4.2 * len(colorings), 4.3), layout="constrained")
     grid = figure.subplots(1, len(colorings), squeeze=False)
-    size = float(np.clip(6000 / len(places), 4, 16))
     for axes, (title, values) in zip(grid[0], colorings.items(), strict=True):
-        names, index = np.unique(values, return_inverse=True)
-        few = len(names) <= 10
-        hues = np.random.default_rng(0).permutation(np.linspace(0, 1, len(names), endpoint=False))
-        colormap = "tab10" if few else ListedColormap(_rainbow(hues))
-        dots = axes.scatter(
-            *places.T,
-            c=index,
-            cmap=colormap,
-            s=size,
-            lw=0,
-            vmin=0,
-            vmax=9 if few else len(names) - 1,
-        )
-        if few:
-            handles, _ = dots.legend_elements(num=list(range(len(names))))
-            axes.legend(handles, names, fontsize=7, ncols=5, loc="lower center", frameon=False)
-            axes.margins(y=0.12)
-        axes.set_title(title, fontsize=10, loc="left")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_aspect("equal", "datalim")
+        plot_clusters(places, values, title=title, ax=axes)
     return figure
-
-
-def _rainbow(hues: np.ndarray) -> np.ndarray:
-    from matplotlib.colors import hsv_to_rgb
-
-    values = np.where(np.arange(len(hues)) % 2, 0.65, 0.9)
-    return hsv_to_rgb(np.stack([hues, np.full(len(hues), 0.85), values], axis=1))
 
 
 def training_panels(

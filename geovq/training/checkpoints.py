@@ -80,10 +80,13 @@ def fingerprint(facts: Mapping[str, Any], tensors: Iterable[Tensor]) -> str:
     """Digest of plain values and of tensors; of geovq itself, and of the machine's arithmetic."""
     import torch
 
-    cuda = torch.cuda.is_available()
+    from geovq.batches import best_device
+
+    device = best_device()
+    names = {"cuda": torch.cuda.get_device_name, "cpu": torch.backends.cpu.get_cpu_capability}
     machine = {
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name() if cuda else torch.backends.cpu.get_cpu_capability(),
+        "device": names.get(device.type, lambda: device.type)(),
         "threads": torch.get_num_threads(),  # sums are rounded by their parts
         "geovq": _sources(),
     }

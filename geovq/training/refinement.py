@@ -210,7 +210,7 @@ def search(model: CodeDecoder, tokens: Tensor, images: Tensor, means: Tensor) ->
     """
     for number, lengths in enumerate(model.lengths):
         for row, p in zip(lengths, marginals(tokens.numpy(), model.vocabulary), strict=True):
-            row[: len(p)] = -torch.from_numpy(p).log()
+            row[: len(p)] = -torch.from_numpy(p).log().float()  # MPS has no float64
         sweep, title = partial(model.sweep, number=number), f"choosing tokens, sweep {number + 1}"
         (tokens,) = in_batches(sweep, tokens, images, means, title=title)
     return tokens

@@ -178,10 +178,10 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _validate(model: nn.Module, loss: Loss, validation: Sequence[Tensor], seed: int) -> float:
-    """Mean loss, with the same noise at every call."""
+    """Mean loss, with the same noise at every call; added up on the CPU, for MPS has no float64."""
     model.eval()
     noise = torch.Generator(validation[0].device).manual_seed(seed)
     batches = zip(*(tensor.split(1000) for tensor in validation), strict=True)
-    total = sum(loss(*batch, generator=noise).double().sum().item() for batch in batches)
+    total = sum(loss(*batch, generator=noise).cpu().double().sum().item() for batch in batches)
     model.train()
     return float(total / len(validation[0]))

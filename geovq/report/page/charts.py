@@ -10,13 +10,12 @@ import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from geovq.report.figures import COLORS
 from geovq.report.page.content import TokenSteps
+from geovq.report.plots import COLORS, GREY, plot_rate_distortion
 from geovq.report.table import NAMES, Scores
 
 __all__ = ["inline_svg", "rate_distortion", "rate_distortion_alt"]
 
-GREY = "#808080"
 # What a style sheet may recolour: matplotlib's black, what is grey, the first colours of a series.
 RECOLOURED = {"#000000": "currentColor", GREY: f"var(--soft, {GREY})"} | {
     color.lower(): f"var(--series-{i}, {color})" for i, color in enumerate(COLORS[:3])
@@ -52,23 +51,14 @@ def rate_distortion(scores: Scores, steps: Mapping[str, TokenSteps]) -> Figure:
     """Mean bce against the bits of the first 1, 2, ..., T tokens, with the ends of the scale."""
     figure = Figure(figsize=(4.8, 3.6), layout="constrained")
     axes = figure.subplots()
-    for (name, step), color, marker in zip(steps.items(), COLORS, "osD", strict=False):
-        axes.plot(step.bits, step.bce, marker=marker, ms=4, lw=1.5, color=color, label=NAMES[name])
-    right = max(step.bits[-1] for step in steps.values())
-    axes.set_xlim(0, 1.02 * right)
     lines = {
         "mean image": scores["data"]["mean_image_bce"],
         "VAE, not quantised": scores["vae"]["bce"],
     }
     if floor := scores["data"]["pixel_entropy"]:
         lines["pixel entropy: the least possible"] = floor
-    for title, value in lines.items():
-        axes.axhline(value, color=GREY, lw=1, ls="--", zorder=0)
-        axes.annotate(title, (0, value), (3, 3), textcoords="offset points", fontsize=9, color=GREY)
-    axes.set_xlabel("rate of the tokens decoded, bits per image")
-    axes.set_ylabel("bce, nats per image")
-    axes.legend(fontsize=9, frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
+    curves = {NAMES[name]: (step.bits, step.bce) for name, step in steps.items()}
+    plot_rate_distortion(curves, lines, ax=axes)
     return figure
 
 
