@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from geovq.params.reading import load_params
-from geovq.report.table import results_page, summary
+from geovq.report.results import results_page, summary
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"

@@ -16,7 +16,7 @@ from dvc.api import DVCFileSystem
 
 from geovq.files.writing import new_file
 from geovq.params.sections import Params
-from geovq.report.table import results_page, summary
+from geovq.report.results import results_page, summary
 from stages.common import METRICS, PICTURES, RESULTS, run
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from geovq.codec.folder import END_TO_END
 from geovq.report.table import NAMES
@@ -16,6 +18,8 @@ __all__ = ["codebooks", "curves", "embed", "image_rows", "latent_map", "training
 
 # Okabe & Ito's colours, told apart with any colour vision.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+HUES = [*colormaps["tab10"](range(10)), "#101060", "#f5c800"]
+LABELLED = 64  # codes; more numbers than that hide the map
 
 
 def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
@@ -112,30 +116,36 @@ def latent_map(places: np.ndarray, colorings: Mapping[str, np.ndarray]) -> Figur
     ----------
     places : ndarray of shape (N, 2)
     colorings : mapping of str to ndarray of shape (N,), integers
-        Title → class or code of each point. Up to 10 values get colours of their own and a
-        legend; more share a shuffled rainbow, which shows where cells end.
+        Title → class or code of each point. Up to 12 values get colours of their own and a
+        legend; more share these 12, far from each other, and the largest have their numbers on
+        the map.
     """
     figure = Figure(figsize=(4.2 * len(colorings), 4.3), layout="constrained")
     grid = figure.subplots(1, len(colorings), squeeze=False)
     size = float(np.clip(6000 / len(places), 4, 16))
     for axes, (title, values) in zip(grid[0], colorings.items(), strict=True):
         names, index = np.unique(values, return_inverse=True)
-        few = len(names) <= 10
-        hues = np.random.default_rng(0).permutation(np.linspace(0, 1, len(names), endpoint=False))
-        colormap = "tab10" if few else ListedColormap(_rainbow(hues))
+        middles = np.array([np.median(places[index == i], axis=0) for i in range(len(names))])
+        hues = _hues(middles)
+        last = len(HUES) - 1
         dots = axes.scatter(
-            *places.T,
-            c=index,
-            cmap=colormap,
-            s=size,
-            lw=0,
-            vmin=0,
-            vmax=9 if few else len(names) - 1,
+            *places.T, c=hues[index], cmap=ListedColormap(HUES), s=size, lw=0, vmin=0, vmax=last
         )
-        if few:
+        if len(names) <= len(HUES):
             handles, _ = dots.legend_elements(num=list(range(len(names))))
-            axes.legend(handles, names, fontsize=7, ncols=5, loc="lower center", frameon=False)
+            axes.legend(handles, names, fontsize=7, ncols=6, loc="lower center", frameon=False)
             axes.margins(y=0.12)
+        else:
+            largest = np.argsort(-np.bincount(index), kind="stable")[:LABELLED]
+            for i in largest:
+                axes.annotate(
+                    str(names[i]),
+                    middles[i],
+                    fontsize=7,
+                    ha="center",
+                    va="center",
+                    path_effects=[withStroke(linewidth=2, foreground="white")],
+                )
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_xticks([])
         axes.set_yticks([])
@@ -143,11 +153,15 @@ def latent_map(places: np.ndarray, colorings: Mapping[str, np.ndarray]) -> Figur
     return figure
 
 
-def _rainbow(hues: np.ndarray) -> np.ndarray:
-    from matplotlib.colors import hsv_to_rgb
-
-    values = np.where(np.arange(len(hues)) % 2, 0.65, 0.9)
-    return hsv_to_rgb(np.stack([hues, np.full(len(hues), 0.85), values], axis=1))
+def _hues(middles: np.ndarray) -> np.ndarray:
+    """Of each place one of the hues: a new one, then that whose nearest place is the farthest."""
+    hues = np.arange(len(middles))
+    for i in range(len(HUES), len(middles)):
+        away = np.linalg.norm(middles[:i] - middles[i], axis=1)
+        nearest = np.full(len(HUES), np.inf)
+        np.minimum.at(nearest, hues[:i], away)
+        hues[i] = nearest.argmax()
+    return hues
 
 
 def training_panels(
@@ -180,7 +194,7 @@ def training_panels(
 
 
 def curves(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> Figure:
-    """Loss against step, one panel a model.
+    """Loss against step, one panel a model; a curve that leaves its panel says how far it goes.
 
     Parameters
     ----------
@@ -197,7 +211,19 @@ def curves(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> Figure:
             highs.append(np.quantile(values, 0.9))
         # The first steps are far above all that is worth seeing.
         margin = 0.1 * (max(highs) - min(lows)) + 1e-9
-        axes.set_ylim(min(lows) - margin, max(highs) + margin)
+        top = max(highs) + margin
+        axes.set_ylim(min(lows) - margin, top)
+        beyond = [max(values) for _, values in series.values() if max(values) > top]
+        if beyond:
+            axes.annotate(
+                f"↑ up to {max(beyond):.0f}",
+                (0, 1),
+                (3, -1),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                va="top",
+                fontsize=8,
+            )
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_xlabel("step")
         axes.legend(fontsize=8, frameon=False)
