@@ -12,8 +12,9 @@ TAKEN = {"index": "README.md", "contributing": "CONTRIBUTING.md", "changelog": "
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TQDM_DISABLE", "1")
 logging.getLogger("faiss.loader").setLevel(logging.WARNING)
-sys.path.insert(0, str(HERE.parent))  # the library as it stands here, installed or not
+sys.path[:0] = [str(HERE.parent), str(HERE)]  # the library as it stands here, installed or not
 
+from accessible import accessible  # noqa: E402
 from docutils import nodes  # noqa: E402
 from latex2mathml.converter import convert  # noqa: E402
 
@@ -27,10 +28,10 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "examples", "results/*/*", "results/*.md"]
+exclude_patterns = ["_build", "examples", "results/*/*"]
 default_role = "py:obj"  # `name` in a docstring: a link where it names something, else code
 
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["dollarmath", "html_image"]
 myst_heading_anchors = 4  # as on GitHub
 suppress_warnings = ["config.cache"]
 
@@ -49,7 +50,6 @@ sphinx_gallery_conf = {
     "reference_url": {"geovq": None},
     "abort_on_example_error": True,
     "download_all_examples": False,
-    "notebook_extensions": set(),
     "show_signature": False,
     "write_computation_times": False,
 }
@@ -125,7 +125,17 @@ def _math(self, node):
     raise nodes.SkipNode
 
 
+def _mend(app, exception):
+    """Mend what the theme writes; pages that were not built anew are mended already."""
+    for path in Path(app.outdir).glob("**/*.html"):
+        html = path.read_text(encoding="utf-8")
+        mended = accessible(path.relative_to(app.outdir).with_suffix("").as_posix(), html)
+        if mended != html:
+            path.write_text(mended, encoding="utf-8")
+
+
 def setup(app):
+    app.connect("build-finished", _mend)
     app.connect("builder-inited", _write_api, priority=400)
     app.connect("source-read", _take)
     app.connect("autodoc-skip-member", _skip)

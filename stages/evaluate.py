@@ -16,7 +16,8 @@ from geovq.models.distortion import distortion
 from geovq.params.sections import Params
 from geovq.report import figures
 from geovq.report.examples import SHOWN, reconstructions, samples, spread
-from geovq.report.table import NAMES, remarks
+from geovq.report.table import NAMES
+from geovq.report.words import remarks
 from stages.common import (
     CODES,
     CURVES,

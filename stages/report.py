@@ -1,6 +1,8 @@
 """Everything → the page of the run, one file to open in a browser."""
 
 import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,9 +77,19 @@ def main(params: Params) -> None:
         ways=decode_ways(vae, graph, scale, latents["test_means"], pairs),
         curves=figures.training_panels(curves()),
         neighbors=settings.neighbors,
+        params=dict(flat(params.model_dump(exclude={"prepare": {"root", "file"}}))),
     )
     with new_file(PLOTS / "report.html", ".html") as stream:
         stream.write(render(content).encode())
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Values by their full names; lists are values."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def curves() -> dict[str, np.ndarray]:

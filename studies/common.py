@@ -80,6 +80,6 @@ def spread(values: np.ndarray, form: str = ".1f") -> str:
 
 
 def write_page(folder: Path, text: str) -> None:
-    """What results.md shows of the study."""
+    """What the page shows of the study."""
     with new_file(folder / "page.md", ".md") as stream:
         stream.write(f"{text}\n".encode())

@@ -63,6 +63,7 @@ def draw_content(rng, labelled=True, layout="residual", shape=SHAPE):
             for name in ("VAE", "VQ-VAE", "priors")
         },
         neighbors=10,
+        params={"seed": 0, "train_vae.hidden": [512, 512]},
     )
 
 

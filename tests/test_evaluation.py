@@ -24,7 +24,8 @@ from geovq.quantization.rate import (
     marginal_bits_per_token,
     perplexity,
 )
-from geovq.report.table import NAMES, constants, remarks, table
+from geovq.report.table import NAMES, constants, table
+from geovq.report.words import remarks, sentences
 
 
 def test_distortion_by_hand(images):
@@ -258,8 +259,48 @@ def test_the_table_shows_every_model_and_figure(scores, style):
     assert "; bce of the mean image 7.0" in constants({**scores, "data": levels})
 
 
+def learned(scores):
+    """The same, but no model is worse than what knows nothing."""
+    better = {name: {**row, "marginal_bits_per_token": 9.0} for name, row in scores.items()}
+    better["data"]["mean_image_bce"] = 1000.0
+    return better
+
+
 def test_unequal_rates_are_remarked(scores):
+    scores = learned(scores)
     assert remarks(scores) == []
     scores["vqvae"]["bits_per_image"] = 8
     assert "rates differ" in remarks(scores)[0]
     assert "VQ-VAE 8" in remarks(scores)[0]
+
+
+def test_a_model_or_a_prior_that_did_not_learn_is_remarked(scores):
+    scores = learned(scores)
+    scores["geodesic"] |= {"ar_bits_per_token": 6.02, "marginal_bits_per_token": 6.0}
+    scores["vqvae"]["bce"] = 1000.0
+    prior, model = remarks(scores)
+    assert prior.startswith("the prior of geodesic codes costs more than no memory: 6.02 bits")
+    assert model == "VQ-VAE did not learn: bce 1000.0, where the mean image has 1000.0"
+    scores["geodesic"]["ar_bits_per_token"] = None  # no prior at all
+    assert remarks(scores) == [model]
+
+
+def test_three_sentences_say_what_was_found(scores):
+    for name, loss, told in (
+        ("geodesic", 31.04, 0.9),
+        ("euclidean", 31.0, 0.8),
+        ("vqvae", 33.0, 0.7),
+    ):
+        scores[name] |= {"bce": loss, "purity": told, "bits_per_image": 12.0}
+    compared, decoded, first = sentences(scores)
+    assert "40 test images (own) was turned into tokens, 12 bits each" in compared
+    assert "Best at decoding: Euclidean codes, with 31.0 nats" in decoded
+    assert "geodesic codes as good and VQ-VAE 2.0 nats behind" in decoded
+    assert "class of 90.0 % with geodesic codes, 80.0 % with Euclidean codes, 70.0 % with" in first
+    scores["vqvae"]["bits_per_image"] = 8
+    assert (
+        "12 bits by geodesic codes, 12 bits by Euclidean codes, 8 bits by" in sentences(scores)[0]
+    )
+    for name in ("geodesic", "euclidean", "vqvae"):
+        scores[name]["purity"] = None
+    assert "no labels" in sentences(scores)[2]

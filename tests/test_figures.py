@@ -56,3 +56,25 @@ def test_usage_counts_dead_codes():
 def test_the_map_repeats(rng):
     points = rng.standard_normal((50, 4))
     assert (figures.embed(points, 0) == figures.embed(points, 0)).all()
+
+
+def test_a_curve_that_leaves_its_panel_says_how_far_it_goes():
+    steps = np.arange(20)
+    far = np.r_[500.0, np.linspace(20, 10, 19)]
+    (axes,) = figures.curves({"VAE": {"train": np.array([steps, far])}}).axes
+    assert [text.get_text() for text in axes.texts] == ["↑ up to 500"]
+    (axes,) = figures.curves({"VAE": {"train": np.array([steps, 5 + steps // 10])}}).axes
+    assert not axes.texts
+
+
+def test_codes_of_one_hue_lie_apart_on_the_map_and_have_their_numbers(rng):
+    middles = rng.random((40, 2))
+    hues = plots._hues(middles)
+    assert set(hues) == set(range(12))
+    away = np.linalg.norm(middles[:, None] - middles, axis=2) + 9 * np.eye(40)
+    assert (hues[away.argmin(1)] != hues).all()
+    (axes,) = figures.latent_map(middles, {"code": np.arange(40)}).axes
+    assert {text.get_text() for text in axes.texts} == {str(i) for i in range(40)}
+    (axes,) = figures.latent_map(middles, {"class": np.arange(40) % 10}).axes
+    assert not axes.texts
+    assert len(axes.get_legend().texts) == 10

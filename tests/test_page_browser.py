@@ -42,11 +42,38 @@ def page(open_page, written):
         assert page.troubles == []
 
 
+def open_folds(page):
+    """Open what is folded, so that it is looked at too."""
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(open_page, written, width, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    with open_page(written, width, scheme) as page:
+        page.wait_for_selector("html[data-ready]")
+        open_folds(page)
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_the_table_fits_a_telephone_and_sentences_come_first(open_page, written):
+    with open_page(written, 400) as page:
+        table = page.get_by_role("group", name="Table of results")
+        assert table.evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0
+        assert len(page.locator(".lead p").all()) == 3
+        above = "(lead) => lead.getBoundingClientRect().bottom"
+        assert page.locator(".lead").evaluate(above) < table.bounding_box()["y"]
+
+
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_everything_has_a_name(open_page, written, tmp_path, width, scheme):
     with open_page(written, width, scheme) as page:
         page.wait_for_selector("html[data-ready]")
+        open_folds(page)
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert {url.split(":")[0] for url in page.asked} <= {"file", "data"}
         assert sum(url.startswith("file:") for url in page.asked) == 1

@@ -90,7 +90,7 @@ def test_the_page_shows_the_run(copy, open_page):
     with open_page(path) as page:
         page.wait_for_selector("html[data-ready]")
         assert page.get_by_role("heading", level=1).inner_text() == "geovq on npz"
-        total = page.get_by_role("row", name="geodesic codes").first.inner_text().split("\t")[5]
+        total = page.get_by_role("row", name="geodesic codes").first.inner_text().split("\t")[4]
         assert total == f"{copy.scores()['geodesic']['total']:.1f}"
         assert page.locator("#tiles button").count() == 8
         assert page.locator("#steps figure").count() == 3 * (1 + 2)

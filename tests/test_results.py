@@ -1,11 +1,12 @@
 """The committed pages say what the committed results say."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from geovq.params.reading import load_params
-from geovq.report.table import results_page, summary
+from geovq.report.results import contents, results_pages, summary
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
@@ -17,11 +18,17 @@ def test_published_parameters_can_be_run_again(path):
     assert params.geodesic_quantize.vocabulary == params.train_vqvae.vocabulary
 
 
-def test_the_results_page_is_made_of_the_results():
-    page = (ROOT / "docs" / "results.md").read_text()
-    assert page == results_page(RESULTS)
+def test_the_results_pages_are_made_of_the_results():
+    pages = {path.stem: path.read_text() for path in RESULTS.glob("*.md")}
+    index = pages.pop("index")
+    assert pages == results_pages(RESULTS)
+    assert contents(RESULTS) in index
     for study in RESULTS.glob("*/page.md"):
-        assert study.read_text().strip() in page
+        name = study.parent.name
+        text = "\n\n".join(pages[p] for p in sorted(pages) if re.fullmatch(rf"{name}(-\d+)?", p))
+        at = -1
+        for block in study.read_text().strip().split("\n\n"):
+            at = text.index(block, at + 1)  # all of it, in its order
 
 
 def test_the_findings_show_their_summary():

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 QUICK = [path for path in EXAMPLES if "train_vae" not in path.read_text()]
 
@@ -39,6 +39,30 @@ def test_the_picture_of_the_data_flow_is_current():
     assert set(drawn["BOXES"]) == set(stages)
     picture = (ROOT / "docs" / "pictures" / "data_flow.svg").read_text()
     assert drawn["draw"]() == picture, "run python docs/data_flow.py"
+
+
+def test_faults_of_the_theme_are_mended_once():
+    accessible = runpy.run_path(str(ROOT / "docs" / "accessible.py"))["accessible"]
+    html = """<aside class="sidebar-drawer"><p class="caption" role="heading">Read</p></aside>
+<aside class="toc-drawer no-toc"></aside><div class="table-wrapper colwidths-auto container">
+<th class="head text-left"><p></p></th><th class="head"><p>a</p></th></div>
+<pre><a class="reference internal" href="x.html"><span class="doc">X</span></a></pre>"""
+    mended = accessible("gallery/index", html)
+    for part in (
+        'role="heading" aria-level="2"',
+        '<aside class="sidebar-drawer" aria-label="Site">',
+        '<aside class="toc-drawer no-toc" aria-label="This page">',
+        '<div class="table-wrapper colwidths-auto container" tabindex="0">',
+        '<td class="head text-left"></td><th class="head"><p>a</p></th>',
+        '<pre tabindex="0">',
+        'aria-label="X"',
+    ):
+        assert part in mended
+    assert accessible("gallery/index", mended) == mended
+    search = accessible("search", '<div id="search-results"></div>')
+    assert search == '<h1>Search</h1><div id="search-results"></div>'
+    assert accessible("search", search) == search
+    assert accessible("index", html).count("aria-label") == 2
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)

@@ -5,7 +5,7 @@ What one token says
 How much of an image's class is in its first token, by the number of codes: geodesic k-means on
 smoothed edges, plain geodesic k-means, and Euclidean k-means, under the same vote. It is a
 demonstration: one small VAE of one small data set, and no setting was tuned. Quote
-:doc:`the study of five VAEs </results>` instead.
+:doc:`the study of five VAEs </results/index>` instead.
 """
 
 import matplotlib.pyplot as plt

@@ -130,7 +130,7 @@ def training_panels(
 
 
 def curves(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> Figure:
-    """Loss against step, one panel a model.
+    """Loss against step, one panel a model; a curve that leaves its panel says how far it goes.
 
     Parameters
     ----------
@@ -147,7 +147,19 @@ def curves(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> Figure:
             highs.append(np.quantile(values, 0.9))
         # The first steps are far above all that is worth seeing.
         margin = 0.1 * (max(highs) - min(lows)) + 1e-9
-        axes.set_ylim(min(lows) - margin, max(highs) + margin)
+        top = max(highs) + margin
+        axes.set_ylim(min(lows) - margin, top)
+        beyond = [max(values) for _, values in series.values() if max(values) > top]
+        if beyond:
+            axes.annotate(
+                f"↑ up to {max(beyond):.0f}",
+                (0, 1),
+                (3, -1),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                va="top",
+                fontsize=8,
+            )
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_xlabel("step")
         axes.legend(fontsize=8, frameon=False)

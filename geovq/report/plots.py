@@ -11,8 +11,10 @@ from itertools import cycle
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, hsv_to_rgb
+from matplotlib.colors import ListedColormap
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from geovq.errors import InputError
@@ -31,7 +33,8 @@ __all__ = [
 # Okabe & Ito's colours, told apart with any colour vision.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 GREY = "#808080"
-FEW = 10  # clusters that have colours of their own
+HUES = [*colormaps["tab10"](range(10)), "#101060", "#f5c800"]
+LABELLED = 64  # clusters; more numbers than that hide the map
 
 
 def plot_codebook(
@@ -82,8 +85,8 @@ def plot_clusters(
 ) -> Axes:
     """Draw points in the colours of their clusters.
 
-    Up to 10 clusters get colours of their own and a legend; more share a shuffled rainbow, which
-    shows where clusters end.
+    Up to 12 clusters get colours of their own and a legend; more share these 12, far from each
+    other, and the largest have their numbers on the map.
 
     Parameters
     ----------
@@ -105,18 +108,17 @@ def plot_clusters(
     if values.shape != (len(places),):
         raise InputError(f"labels of shape {values.shape}; allowed: ({len(places)},)")
     axes, (names, index) = _axes(ax), np.unique(values, return_inverse=True)
-    few = len(names) <= FEW
-    hues = np.random.default_rng(0).permutation(np.linspace(0, 1, len(names), endpoint=False))
+    middles = np.array([np.median(places[index == i], axis=0) for i in range(len(names))])
     x, y = places.T
     dots = axes.scatter(
         x,
         y,
-        c=index,
-        cmap="tab10" if few else ListedColormap(_rainbow(hues)),
+        c=_hues(middles)[index],
+        cmap=ListedColormap(HUES),
         s=float(np.clip(6000 / len(places), 4, 16)),
         lw=0,
         vmin=0,
-        vmax=FEW - 1 if few else len(names) - 1,
+        vmax=len(HUES) - 1,
     )
     if centers is not None:
         look: dict[str, Any] = {
@@ -128,10 +130,21 @@ def plot_clusters(
         }
         x, y = _plane("centers", centers).T
         axes.scatter(x, y, **look)
-    if few:
+    if len(names) <= len(HUES):
         handles, _ = dots.legend_elements(num=list(range(len(names))))
-        axes.legend(handles, names, fontsize=7, ncols=5, loc="lower center", frameon=False)
+        axes.legend(handles, names, fontsize=7, ncols=6, loc="lower center", frameon=False)
         axes.margins(y=0.12)
+    else:
+        largest = np.argsort(-np.bincount(index), kind="stable")[:LABELLED]
+        for i in largest:
+            axes.annotate(
+                str(names[i]),
+                middles[i],
+                fontsize=7,
+                ha="center",
+                va="center",
+                path_effects=[withStroke(linewidth=2, foreground="white")],
+            )
     axes.set_title(title, fontsize=10, loc="left")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -254,6 +267,12 @@ def _plane(name: str, points: ArrayLike) -> np.ndarray:
     return found
 
 
-def _rainbow(hues: np.ndarray) -> np.ndarray:
-    values = np.where(np.arange(len(hues)) % 2, 0.65, 0.9)
-    return hsv_to_rgb(np.stack([hues, np.full(len(hues), 0.85), values], axis=1))
+def _hues(middles: np.ndarray) -> np.ndarray:
+    """Of each place one of the hues: a new one, then that whose nearest place is the farthest."""
+    hues = np.arange(len(middles))
+    for i in range(len(HUES), len(middles)):
+        away = np.linalg.norm(middles[:i] - middles[i], axis=1)
+        nearest = np.full(len(HUES), np.inf)
+        np.minimum.at(nearest, hues[:i], away)
+        hues[i] = nearest.argmax()
+    return hues

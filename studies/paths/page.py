@@ -116,7 +116,7 @@ def draw_strips(results: Results, dataset: str) -> Figure:
 
 
 def page(results: Results, dataset: str, space: str, edges: Mapping[str, tuple[int, float]]) -> str:
-    """What results.md shows."""
+    """What the page shows."""
     frames = results.found[0]["confidence"].shape[2]
     measured = "; ".join(
         f"`{method}`: smoothing {smoothing}, edge power {power:g}"

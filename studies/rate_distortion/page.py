@@ -105,7 +105,7 @@ def draw(results: Results, dataset: str) -> Figure:
 
 
 def page(results: Results, about: str) -> str:
-    """What results.md shows: what the rows are, what they come to, and the tables."""
+    """What the page shows: what the rows are, what they come to, and the tables."""
     rates = [f"{bits:.0f} bits" for bits in results.bits]
 
     def table(title: str, lines: Sequence[tuple[str, str, Curve]], form: str) -> str:

@@ -113,7 +113,7 @@ def _heat_map(
 
 
 def page(grid: Grid, document: Choice, rows: list[Row], dataset: str, meaning: str) -> str:
-    """What results.md shows: what was searched, the choice it supports, every figure."""
+    """What the page shows: what was searched, the choice it supports, every figure."""
     found, chosen = scores(grid, rows), place(grid, document)
     seeds = found.shape[-1]
     counted = f"{seeds} seeds, mean ± standard deviation" if seeds > 1 else "one seed"

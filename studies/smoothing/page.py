@@ -154,7 +154,7 @@ def _handles(results: Results) -> list[Line2D]:
 
 
 def page(results: Results, dataset: str, codes: int, modes: int) -> str:
-    """What results.md shows."""
+    """What the page shows."""
     late, several = results.late, results.seeds > 1
     about = (
         f"{dataset}, {len(results.spaces)} latent spaces, {results.seeds} seed{'s' * several} "

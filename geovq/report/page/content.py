@@ -103,6 +103,8 @@ class Content:
         Panels of training curves, as `geovq.report.figures.curves` takes them.
     neighbors : int
         k of the graph.
+    params : mapping of str to object
+        What the run was asked for, by the full names of parameters.
     """
 
     scores: Scores
@@ -116,6 +118,7 @@ class Content:
     ways: Sequence[Way]
     curves: Mapping[str, Mapping[str, Sequence[np.ndarray]]]
     neighbors: int
+    params: Mapping[str, object]
 
     def __post_init__(self) -> None:
         count = len(self.test_images)
