@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -52,6 +52,7 @@ from geovq.models.code_decoder import CodeDecoder
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
 from geovq.quantization.quantizer import GeodesicQuantizer
+from geovq.training.callbacks import Callback, Listeners
 from geovq.training.checkpoints import checked_folder
 
 __all__ = ["Codec"]
@@ -133,6 +134,7 @@ class Codec:
         vae: Autoencoder | None = None,
         checkpoints: str | os.PathLike[str] | None = None,
         device: Device | None = None,
+        callbacks: Sequence[Callback] = (),
         **options: Any,
     ) -> Codec:
         """Train a VAE, quantise its latents, refine the codes, and train the prior of the tokens.
@@ -156,6 +158,8 @@ class Codec:
             the same call goes on from there, with the same result. It stays until you delete it.
         device : str or torch.device, optional
             `cpu`, `cuda`, `cuda:1` or `mps`; by default CUDA where there is one, else the CPU.
+        callbacks : sequence of Callback
+            Told of every evaluation, and of the end, as `geovq.training.callbacks.Callback` says.
         **options
             As in `geovq.codec.settings.settings`: `codes=16`, say, or `train_ar=None`.
 
@@ -176,9 +180,12 @@ class Codec:
         if vae is not None and not isinstance(vae, VAE):
             absent.append("refine")
         chosen = settings(options, absent)
+        kept, listeners = _folder(checkpoints), Listeners(callbacks)
         found = as_8_bit(as_array(images, channels, fitting=True))
         with on_device(device):
-            return cls(*fit_images(found, vae, chosen, _folder(checkpoints)))
+            codec = cls(*fit_images(found, vae, chosen, kept, listeners.log))
+        listeners.end(codec.info)
+        return codec
 
     @classmethod
     def fit_latents(
@@ -188,6 +195,7 @@ class Codec:
         *,
         checkpoints: str | os.PathLike[str] | None = None,
         device: Device | None = None,
+        callbacks: Sequence[Callback] = (),
         **options: Any,
     ) -> Codec:
         """Quantise latents and train the prior of their tokens; no image is needed.
@@ -197,7 +205,7 @@ class Codec:
         means : array-like of shape (N, D)
         log_variances : array-like of shape (N, D), optional
             Without them the metric is `euclidean` unless told otherwise.
-        checkpoints, device, **options
+        checkpoints, device, callbacks, **options
             As in `fit`.
 
         Raises
@@ -216,8 +224,11 @@ class Codec:
             options = {"metric": "euclidean"} | options
         chosen = settings(options, absent=["train_vae", "refine"])
         points, spread = as_latents(means, log_variances)
+        kept, listeners = _folder(checkpoints), Listeners(callbacks)
         with on_device(device):
-            return cls(*fit_latents(points, spread, chosen, _folder(checkpoints)))
+            codec = cls(*fit_latents(points, spread, chosen, kept, listeners.log))
+        listeners.end(codec.info)
+        return codec
 
     @_on_its_device
     def encode(

@@ -21,6 +21,7 @@ from geovq.models.distortion import distortion
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
 from geovq.quantization.quantizer import GeodesicQuantizer
+from geovq.training.loop import Watch
 from geovq.training.prior import train_prior
 from geovq.training.refinement import Split, refined
 from geovq.training.vae import train_vae
@@ -36,6 +37,7 @@ def fit_images(
     vae: Autoencoder | None,
     chosen: Settings,
     checkpoints: Path | None = None,
+    watch: Watch | None = None,
 ) -> Parts:
     """Train a VAE if there is none, quantise its latents, refine the codes, train the prior.
 
@@ -47,6 +49,8 @@ def fit_images(
         Without `train_vae` if there is a VAE, and without `refine` if it is not ours.
     checkpoints : Path, optional
         Folder for what training has come to.
+    watch : callable, optional
+        Gives a training's title the `log` of `geovq.training.loop.fit`.
     """
     inside = held_out(images, chosen.validation_fraction, chosen.seed)
     pixels = as_pixels(images[~inside]), as_pixels(images[inside])
@@ -55,7 +59,7 @@ def fit_images(
     if chosen.train_vae is not None:
         quantizer.check(len(pixels[0]), chosen.train_vae.latent_dim)  # before hours of training
         vae, figures["vae_loss"] = train_vae(
-            *pixels, chosen.train_vae, seed, checkpoints=checkpoints
+            *pixels, chosen.train_vae, seed, watch and watch("VAE"), checkpoints
         )
     assert vae is not None
     _check(ready(vae), pixels[0][:2])
@@ -67,12 +71,12 @@ def fit_images(
             Split(codes, images, means)
             for codes, images, (means, _) in zip(tokens, pixels, posteriors, strict=True)
         )
-        made = refined(vae, quantizer, train, validation, chosen.refine, seed, checkpoints)
+        made = refined(vae, quantizer, train, validation, chosen.refine, seed, checkpoints, watch)
         model, tokens[:], _ = made
         tokenizer = PostHocTokenizer(vae, quantizer, model)
     (logits,) = in_batches(tokenizer.decode, tokens[1])
     figures["bce"] = distortion(logits, pixels[1], tokenizer.likelihood)
-    prior = _prior(tokens, quantizer, code_vectors(tokenizer), chosen, figures, checkpoints)
+    prior = _prior(tokens, quantizer, code_vectors(tokenizer), chosen, figures, checkpoints, watch)
     if prior is not None:
         figures["total"] = figures["bce"] + figures["code_length"]
     own = "geovq" if isinstance(vae, VAE) else "own"
@@ -85,6 +89,7 @@ def fit_latents(
     log_variances: np.ndarray | None,
     chosen: Settings,
     checkpoints: Path | None = None,
+    watch: Watch | None = None,
 ) -> Parts:
     """Quantise latents and train the prior of their tokens.
 
@@ -94,7 +99,7 @@ def fit_latents(
     log_variances : ndarray of shape (N, D), optional
     chosen : Settings
         Without `train_vae` and `refine`.
-    checkpoints : Path, optional
+    checkpoints, watch : optional
         As in `fit_images`.
     """
     inside = held_out(means, chosen.validation_fraction, chosen.seed)
@@ -107,7 +112,7 @@ def fit_latents(
     errors = quantizer.decode(tokens[1].numpy()) - validation[0]
     figures = {"squared_error": float((errors**2).sum(1).mean())}
     vectors = torch.from_numpy(np.concatenate(quantizer.codebooks())).float()
-    prior = _prior(tokens, quantizer, vectors, chosen, figures, checkpoints)
+    prior = _prior(tokens, quantizer, vectors, chosen, figures, checkpoints, watch)
     return quantizer, None, prior, _about(quantizer, tokens, figures, chosen)
 
 
@@ -143,6 +148,7 @@ def _prior(
     chosen: Settings,
     figures: dict[str, float],
     checkpoints: Path | None,
+    watch: Watch | None,
 ) -> Prior | None:
     """Train the prior, if one is wanted, and note its code length."""
     if chosen.train_ar is None:
@@ -153,6 +159,7 @@ def _prior(
         quantizer.vocabulary,
         chosen.train_ar,
         chosen.seed,
+        watch and watch("prior"),
         vectors=vectors,
         checkpoints=checkpoints,
     )

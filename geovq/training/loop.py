@@ -17,9 +17,10 @@ from geovq.training.steps import Loss, Training
 if TYPE_CHECKING:
     from geovq.params.sections import Budget
 
-__all__ = ["Log", "fit"]
+__all__ = ["Log", "Watch", "fit"]
 
 Log = Callable[[int, dict[str, float]], None]
+Watch = Callable[[str], Log]  # the title of a training → where its evaluations go
 
 
 def fit(

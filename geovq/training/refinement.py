@@ -18,6 +18,7 @@ from geovq.params.sections import Budget, Refine
 from geovq.quantization.quantizer import GeodesicQuantizer
 from geovq.quantization.rate import marginals
 from geovq.training import loop
+from geovq.training.loop import Watch
 
 __all__ = ["Split", "choose_tokens", "refine", "refined", "search"]
 
@@ -47,6 +48,7 @@ def refined(
     params: Refine,
     seed: int,
     checkpoints: Path | None = None,
+    watch: Watch | None = None,
 ) -> tuple[CodeDecoder, tuple[Tensor, Tensor], dict[str, float]]:
     """All of the refinement: `refine`, then `choose_tokens`.
 
@@ -62,6 +64,8 @@ def refined(
         Of the batches.
     checkpoints : Path, optional
         As in `geovq.training.vae.train_vae`.
+    watch : callable, optional
+        Gives a training's title the `log` of `geovq.training.loop.fit`.
 
     Returns
     -------
@@ -73,8 +77,8 @@ def refined(
     """
     model = CodeDecoder.of(vae, quantizer, **params.search)
     pairs = (train.tokens, validation.tokens), (train.images, validation.images)
-    found = refine(model, *pairs, params, seed, checkpoints)
-    tokens = choose_tokens(model, train, validation, params, seed, checkpoints)
+    found = refine(model, *pairs, params, seed, checkpoints, watch)
+    tokens = choose_tokens(model, train, validation, params, seed, checkpoints, watch)
     (logits,) = in_batches(model.decode, tokens[1])
     return (
         model,
@@ -90,6 +94,7 @@ def refine(
     params: Refine,
     seed: int,
     checkpoints: Path | None = None,
+    watch: Watch | None = None,
 ) -> dict[str, float]:
     """Fit code vectors to a frozen decoder, then the decoder to the frozen codes, in place.
 
@@ -108,6 +113,8 @@ def refine(
         Of the batches.
     checkpoints : Path, optional
         As in `geovq.training.vae.train_vae`.
+    watch : callable, optional
+        As in `refined`.
 
     Returns
     -------
@@ -126,7 +133,7 @@ def refine(
         ("decoder", [model.decoder, model.likelihood]),
     ):
         budget, title = getattr(params, name), f"refining the {name}"
-        _fit_parts(model, parts, *splits, budget, seed, title, checkpoints)
+        _fit_parts(model, parts, *splits, budget, seed, title, checkpoints, watch)
         found[name] = validated()
     return found
 
@@ -140,6 +147,7 @@ def _fit_parts(
     seed: int,
     title: str,
     checkpoints: Path | None,
+    watch: Watch | None,
 ) -> None:
     """Fit parts of a model to the tokens and images of each split, all else frozen."""
 
@@ -150,7 +158,8 @@ def _fit_parts(
     for part in parts:
         part.requires_grad_(True)
     if budget.max_steps:
-        run = partial(loop.fit, seed=seed, tuning=True, checkpoints=checkpoints)
+        log = None if watch is None else watch(title)
+        run = partial(loop.fit, seed=seed, log=log, tuning=True, checkpoints=checkpoints)
         run(model, loss, train, validation, budget, title=title)
 
 
@@ -161,6 +170,7 @@ def choose_tokens(
     params: Refine,
     seed: int,
     checkpoints: Path | None = None,
+    watch: Watch | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Search the tokens; then tune a decoder to them, the search keeping the one it had.
 
@@ -174,6 +184,8 @@ def choose_tokens(
         Of the batches.
     checkpoints : Path, optional
         As in `geovq.training.vae.train_vae`.
+    watch : callable, optional
+        As in `refined`.
 
     Returns
     -------
@@ -185,7 +197,8 @@ def choose_tokens(
     if params.decoder_again.max_steps:
         splits = [tokens, train.images], [unseen, validation.images]
         parts, title = [model.part_ways()], "tuning the decoder again"
-        _fit_parts(model, parts, *splits, params.decoder_again, seed, title, checkpoints)
+        again = params.decoder_again
+        _fit_parts(model, parts, *splits, again, seed, title, checkpoints, watch)
     return tokens, unseen
 
 
