@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
@@ -22,9 +23,11 @@ from geovq.batches import (
     in_batches,
     on_device,
 )
+from geovq.codec.card import model_card
 from geovq.codec.describe import as_html, as_text
 from geovq.codec.fitting import fit_images, fit_latents
 from geovq.codec.folder import (
+    CARD,
     CODEBOOK,
     DECODER,
     INFO,
@@ -35,6 +38,7 @@ from geovq.codec.folder import (
 from geovq.codec.images import as_array
 from geovq.codec.loading import NETWORKS, load_parts
 from geovq.codec.settings import settings
+from geovq.codec.sharing import fetched, is_local, send
 from geovq.codec.tokenizer import (
     Autoencoder,
     PostHocTokenizer,
@@ -47,7 +51,7 @@ from geovq.data.pixels import as_8_bit, as_colour
 from geovq.errors import InputError
 from geovq.files.fingerprint import fingerprint
 from geovq.files.store import save_json, save_module
-from geovq.files.writing import new_folder
+from geovq.files.writing import new_file, new_folder
 from geovq.models.code_decoder import CodeDecoder
 from geovq.models.prior import Prior
 from geovq.models.vae import VAE
@@ -377,7 +381,7 @@ class Codec:
             return code_vectors(self.tokenizer).numpy()
         return np.concatenate(self._for_latents().codebooks()).astype(np.float32)
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
+    def save(self, folder: str | os.PathLike[str], *, card: str = "") -> None:
         """Write a folder of safetensors, npz and JSON; nothing is pickled.
 
         A VAE of your own is not in it: give it to `load` again.
@@ -386,6 +390,8 @@ class Codec:
         ----------
         folder : path-like
             New, or of a model that geovq wrote, which is replaced.
+        card : str
+            What a README.md in it says, which may be changed later; none by default.
 
         Raises
         ------
@@ -400,6 +406,9 @@ class Codec:
             for name, part in self._networks().items():
                 save_module(partial / name, part)
             save_json(partial / INFO, self.info)
+            if card:
+                with new_file(partial / CARD, ".md") as stream:
+                    stream.write(card.encode())
 
     @classmethod
     def load(
@@ -426,6 +435,61 @@ class Codec:
         """
         with on_device(device):
             return cls(*load_parts(Path(folder), vae))
+
+    def push(self, address: str | os.PathLike[str]) -> None:
+        """Write what `save` writes, and a model card, to where others can have it.
+
+        Parameters
+        ----------
+        address : str or path-like
+            A folder; an address of fsspec's, as `s3://bucket/model`; or `hf://ORGANISATION/NAME`
+            on the hub, where a repository that is not there is made, a private one. It is new, or
+            of a model that geovq wrote, which is replaced with its card.
+
+        Raises
+        ------
+        InputError
+            No such address, or something else is there.
+        ImportError
+            The package that it takes, fsspec or huggingface_hub, is not installed.
+        WriteError
+            As in `save`.
+        """
+        place = os.fspath(address)
+        card = model_card(self.info, place)
+        if is_local(place):
+            self.save(place, card=card)
+            return
+        with TemporaryDirectory(prefix="geovq-") as scratch:
+            self.save(Path(scratch) / KIND, card=card)
+            send(Path(scratch) / KIND, place)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        address: str | os.PathLike[str],
+        *,
+        vae: Autoencoder | None = None,
+        device: Device | None = None,
+    ) -> Codec:
+        """Load a model from where `push` put it; all that comes is checked by its hashes.
+
+        Parameters
+        ----------
+        address : str or path-like
+            As in `push`; on the hub also `hf://ORGANISATION/NAME@REVISION`.
+        vae, device
+            As in `load`.
+
+        Raises
+        ------
+        InputError
+            As in `load`; or there is no model at this address.
+        ImportError
+            As in `push`.
+        """
+        with fetched(os.fspath(address)) as folder:
+            return cls.load(folder, vae=vae, device=device)
 
     def _networks(self) -> dict[str, nn.Module]:
         """What is saved as weights, by the name of its file."""

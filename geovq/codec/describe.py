@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from geovq.codec.folder import END_TO_END
+
 __all__ = ["as_html", "as_text", "facts"]
 
-VAES = {"geovq": "VAE", "own": "VAE of your own", "vqvae": "VQ-VAE"}
+VAES = {"geovq": "VAE", "own": "VAE of your own", **END_TO_END}
 
 
 def facts(info: Mapping[str, Any]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from geovq.files.store import load_json
 from geovq.quantization.rate import bits_per_image
 
 __all__ = [
+    "CARD",
     "CODEBOOK",
     "DECODER",
     "END_TO_END",
@@ -30,6 +31,7 @@ CODEBOOK = "codebook.npz"
 DECODER = "decoder.safetensors"
 PRIOR = "prior.safetensors"
 INFO = "info.json"
+CARD = "README.md"  # for people, who may change it
 
 # Tokenisers that are one network: name, as of files, stages and metrics, and title.
 END_TO_END = {"vqvae": "VQ-VAE"}
@@ -92,7 +94,7 @@ def load_info(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such folder; allowed: a model that geovq fitted")
-    mark = check_files(folder, KIND)
+    mark = check_files(folder, KIND, loose=(CARD,))
     info = load_json(Path(folder) / INFO)
     if isinstance(info, dict) and {"vae", "refined", "prior"} <= info.keys():
         whole = info["vae"] in END_TO_END
@@ -100,6 +102,6 @@ def load_info(folder: str | os.PathLike[str]) -> dict[str, Any]:
         wanted |= {VAE_WEIGHTS} if info["vae"] == "geovq" else set()
         wanted |= {DECODER} if info["refined"] else set()
         wanted |= {PRIOR} if info["prior"] else set()
-        if wanted == mark.files.keys():
+        if wanted == mark.files.keys() - {CARD}:
             return info
     raise InputError(f"{folder}: not a model that geovq fitted")

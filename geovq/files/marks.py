@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -119,8 +119,16 @@ def folder_mark(folder: str | os.PathLike[str]) -> Mark | None:
         return None
 
 
-def check_files(folder: str | os.PathLike[str], kind: str) -> Mark:
+def check_files(folder: str | os.PathLike[str], kind: str, *, loose: Collection[str] = ()) -> Mark:
     """Compare the files of a folder with the hashes in its mark.
+
+    Parameters
+    ----------
+    folder : path-like
+    kind : str
+        Of which it has to be.
+    loose : collection of str
+        Files that may have changed, or be absent.
 
     Raises
     ------
@@ -132,6 +140,8 @@ def check_files(folder: str | os.PathLike[str], kind: str) -> Mark:
         said = f"its mark, {MARK_FILE}, is absent or damaged" if mark is None else mark.kind
         raise InputError(f"{folder}: {said}; allowed: a {kind} that geovq wrote")
     for name, digest in mark.files.items():
+        if name in loose:
+            continue
         path = Path(folder) / name
         try:
             with open(path, "rb") as stream:
