@@ -196,8 +196,12 @@ def test_the_start_is_as_told(points, rng):
     assert (start_of(points, n_clusters=3, init=rows) == rows).all()
     assert (start_of(points, n_clusters=3, init=rows.tolist()) == rows).all()
     near = points[rows] + 1e-6
-    for metric in ("euclidean", "chebyshev", "cosine"):
-        assert (start_of(points, n_clusters=3, init=near, metric=metric) == rows).all()
+    assert (start_of(points, n_clusters=3, init=near) == rows).all()
+    assert (start_of(points, n_clusters=3, init=9 * near, metric="cosine") == rows).all()
+    corner = points[7] + [0, 0, 1e-3]  # the nearest point is another one by the largest gap
+    square = np.concatenate([points, corner + [[9e-4] * 3], corner + [[0, 0, 1.2e-3]]])
+    for metric, row in (("euclidean", 7), ("chebyshev", 200)):
+        assert start_of(square, n_clusters=1, init=corner[None], metric=metric) == [row]
     crowd = np.repeat(points[7:8], 3, axis=0)  # no two take one point
     by_distance = np.linalg.norm(points - points[7], axis=1).argsort()
     assert (start_of(points, n_clusters=3, init=crowd) == by_distance[:3]).all()
