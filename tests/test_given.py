@@ -199,7 +199,7 @@ def test_the_start_is_as_told(points, rng):
     assert (start_of(points, n_clusters=3, init=near) == rows).all()
     assert (start_of(points, n_clusters=3, init=9 * near, metric="cosine") == rows).all()
     corner = points[7] + [0, 0, 1e-3]  # the nearest point is another one by the largest gap
-    square = np.concatenate([points, corner + [[9e-4] * 3], corner + [[0, 0, 1.2e-3]]])
+    square = np.append(points, corner + np.array([[9e-4] * 3, [0, 0, 1.2e-3]]), axis=0)
     for metric, row in (("euclidean", 7), ("chebyshev", 200)):
         assert start_of(square, n_clusters=1, init=corner[None], metric=metric) == [row]
     crowd = np.repeat(points[7:8], 3, axis=0)  # no two take one point
@@ -283,6 +283,12 @@ def test_a_start_that_will_not_do_is_named(points, init, message):
     weights[8] = 0
     with pytest.raises(InputError, match=re.escape(message)):
         GeodesicKMeans(3, init=init).fit(points, sample_weight=weights)
+
+
+def test_a_centre_without_a_direction_is_named(points):
+    kmeans = GeodesicKMeans(2, metric="cosine", init=np.diag([1.0, 0, 0])[:2])
+    with pytest.raises(InputError, match="init: row 1 is 0 everywhere; allowed with metric"):
+        kmeans.fit(points)
 
 
 def test_a_graph_has_no_centres_to_start_from(points):
