@@ -47,7 +47,9 @@ def test_sparse_points_are_the_array_they_stand_for(points, form, metric):
     assert same(found, expected)
     assert isinstance(found.cluster_centers_, np.ndarray)
     assert (found.predict(held) == expected.labels_).all()
-    assert (found.transform(held) == expected.transform(points)).all()
+    for name in ("transform", "predict_proba", "score_samples"):
+        assert (getattr(found, name)(held) == getattr(expected, name)(points)).all()
+    assert found.score(held) == expected.score(points)
 
 
 def test_sparse_points_that_are_too_wide_are_refused(points, monkeypatch):
