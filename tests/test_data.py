@@ -391,6 +391,10 @@ def test_what_a_later_split_has_too_is_left_out(tmp_path):
     ("named", "message"),
     [
         ({"train": [0, 1, 2], "test": [2, 3, 1]}, "2 rows are in both train and test, the first"),
+        (
+            {"train": [0, 1], "test": [3, 4], "validation": [5, 4]},
+            "1 rows are in both validation and test, the first of them 4; allowed: a row in one",
+        ),
         ({"test": [3, 4, 20]}, "own.npz: test has rows 3 to 20; allowed: 0 to 19, those of images"),
         ({"test": [-1, 4]}, "test has rows -1 to 4; allowed: 0 to 19"),
         ({"train": [3, 4, 3]}, "own.npz: train has row 3 twice; allowed: once"),

@@ -10,18 +10,45 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from geovq import GeodesicKMeans
 from geovq.clustering.lengths import METRICS
 from geovq.errors import InputError
 
+SPARSE = ("check_estimator_sparse_array", "check_estimator_sparse_matrix")
+
 
 @pytest.mark.filterwarnings("ignore:the .*-NN graph had:UserWarning")
 @pytest.mark.filterwarnings("ignore:n_clusters = .*distinct:sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([GeodesicKMeans(), GeodesicKMeans(smoothing=2, edge_power=2.0)])
+@parametrize_with_checks(
+    [GeodesicKMeans(), GeodesicKMeans(smoothing=2, edge_power=2.0)],
+    expected_failed_checks=lambda _: dict.fromkeys(
+        SPARSE, "predict_proba has to be a classifier's"
+    ),
+)
 def test_it_is_an_estimator(estimator, check):
     check(estimator)
+
+
+class WithoutShares(GeodesicKMeans):
+    """As far as it is no classifier."""
+
+    @property
+    def predict_proba(self):
+        raise AttributeError
+
+
+@pytest.mark.filterwarnings("ignore:the .*-NN graph had:UserWarning")
+@pytest.mark.parametrize("check", SPARSE)
+@pytest.mark.parametrize("options", [{}, {"smoothing": 2, "edge_power": 2.0}])
+def test_it_is_an_estimator_of_sparse_points(check, options):
+    """What scikit-learn asks of whatever takes them, but for the classes of `predict_proba`.
+
+    Its check looks for these in the tags of classifiers, which clusterers have not.
+    """
+    getattr(estimator_checks, check)("GeodesicKMeans", WithoutShares(**options))
 
 
 @pytest.fixture

@@ -47,7 +47,9 @@ def test_sparse_points_are_the_array_they_stand_for(points, form, metric):
     assert same(found, expected)
     assert isinstance(found.cluster_centers_, np.ndarray)
     assert (found.predict(held) == expected.labels_).all()
-    assert (found.transform(held) == expected.transform(points)).all()
+    for name in ("transform", "predict_proba", "score_samples"):
+        assert (getattr(found, name)(held) == getattr(expected, name)(points)).all()
+    assert found.score(held) == expected.score(points)
 
 
 def test_sparse_points_that_are_too_wide_are_refused(points, monkeypatch):
@@ -196,8 +198,12 @@ def test_the_start_is_as_told(points, rng):
     assert (start_of(points, n_clusters=3, init=rows) == rows).all()
     assert (start_of(points, n_clusters=3, init=rows.tolist()) == rows).all()
     near = points[rows] + 1e-6
-    for metric in ("euclidean", "chebyshev", "cosine"):
-        assert (start_of(points, n_clusters=3, init=near, metric=metric) == rows).all()
+    assert (start_of(points, n_clusters=3, init=near) == rows).all()
+    assert (start_of(points, n_clusters=3, init=9 * near, metric="cosine") == rows).all()
+    corner = points[7] + [0, 0, 1e-3]  # the nearest point is another one by the largest gap
+    square = np.append(points, corner + np.array([[9e-4] * 3, [0, 0, 1.2e-3]]), axis=0)
+    for metric, row in (("euclidean", 7), ("chebyshev", 200)):
+        assert start_of(square, n_clusters=1, init=corner[None], metric=metric) == [row]
     crowd = np.repeat(points[7:8], 3, axis=0)  # no two take one point
     by_distance = np.linalg.norm(points - points[7], axis=1).argsort()
     assert (start_of(points, n_clusters=3, init=crowd) == by_distance[:3]).all()
@@ -279,6 +285,12 @@ def test_a_start_that_will_not_do_is_named(points, init, message):
     weights[8] = 0
     with pytest.raises(InputError, match=re.escape(message)):
         GeodesicKMeans(3, init=init).fit(points, sample_weight=weights)
+
+
+def test_a_centre_without_a_direction_is_named(points):
+    kmeans = GeodesicKMeans(2, metric="cosine", init=np.diag([1.0, 0, 0])[:2])
+    with pytest.raises(InputError, match="init: row 1 is 0 everywhere; allowed with metric"):
+        kmeans.fit(points)
 
 
 def test_a_graph_has_no_centres_to_start_from(points):

@@ -238,10 +238,12 @@ def test_all_sub_folders_are_walked_on_request(classes):
     torchvision = pytest.importorskip("torchvision.datasets")
     folder, images = classes
     (folder / "cat" / "up").symlink_to(folder)
+    (folder / "cat" / "deep" / "loop").symlink_to(folder / "cat")
     found = load_pictures(folder, recursive=True)
     assert found.names == ["cat/a", "cat/b", "cat/deep/c", "dog/a"]
     assert (found.images == images).all()
     (folder / "cat" / "up").unlink()
+    (folder / "cat" / "deep" / "loop").unlink()
     (folder / "notes").rmdir()  # ImageFolder wants a picture in every class
     rival = torchvision.ImageFolder(folder)
     assert found.labels.tolist() == rival.targets
