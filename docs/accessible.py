@@ -10,8 +10,10 @@ MENDED = [
     ("", r'<aside class="sidebar-drawer">', r'<aside class="sidebar-drawer" aria-label="Site">'),
     ("", r'<aside class="(toc-drawer[^"]*)">', r'<aside class="\1" aria-label="This page">'),
     # The keyboard scrolls what is wider than the page.
-    ("", r'<div class="(table-wrapper[^"]*)">', r'<div class="\1" tabindex="0">'),
+    ("", r'<div class="((?:table|math)-wrapper[^"]*)">', r'<div class="\1" tabindex="0">'),
     ("", r"<pre>", r'<pre tabindex="0">'),
+    # Parameters of a signature, each on a line, are defined elsewhere.
+    ("", r"<dl>(?=\n<dd>)", r'<dl role="presentation">'),
     # A corner of a table heads nothing.
     ("", r'<th class="head([^"]*)"><p></p></th>', r'<td class="head\1"></td>'),
     # Links under pictures keep their names where they are not shown.

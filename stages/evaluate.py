@@ -1,5 +1,7 @@
 """Everything → the results table and the pictures."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +18,7 @@ from geovq.models.distortion import distortion
 from geovq.params.sections import Params
 from geovq.report import figures
 from geovq.report.examples import SHOWN, reconstructions, samples, spread
-from geovq.report.table import NAMES
+from geovq.report.table import NAMES, Scores
 from geovq.report.words import remarks
 from stages.common import (
     CODES,
@@ -85,6 +87,14 @@ def main(params: Params) -> None:
     draw_map(tokenizers, shown, labels, params.seed)
     draw_curves()
     save_json(METRICS / "evaluate.json", scores)
+    save_json(METRICS / "summary.json", summary(scores))
+
+
+def summary(scores: Scores) -> dict[str, Any]:
+    """A dozen figures, which `dvc metrics show` and `dvc exp show` have room for."""
+    kept = {"vae": ("bce", "total")} | dict.fromkeys(TOKENIZERS, ("bce", "total", "purity"))
+    few = {name: {key: scores[name][key] for key in keys} for name, keys in kept.items()}
+    return {"bits": scores["geodesic"]["bits_per_image"], **few}
 
 
 def draw_codes(tokenizers: dict[str, Tokenizer], codes: dict[str, Tensor]) -> None:

@@ -19,6 +19,7 @@ from test_dvc_yaml import PROJECT, check, covers
 
 from checks.interruptions import Commands, Stages
 from checks.small import IN_ORDER, Copy
+from geovq.codec.codec import Codec
 from geovq.files.store import load_npz
 
 pytestmark = pytest.mark.slow
@@ -188,6 +189,28 @@ def test_nothing_tells_of_whose_machine_it_was(copy):
         assert not [tag for tag in (b"tEXt", b"zTXt", b"iTXt", b"eXIf") if tag in content], name
         assert not [word for word in names if len(word) > 5 and word in pieces(content)], name
     assert "sentinel" not in copy.lock()
+
+
+def test_a_tagged_model_reaches_others(copy, tmp_path):
+    twin = copy.twin(tmp_path / "project")
+    twin.commit("a run")
+    twin("dvc", "push")
+    twin("git", "-c", "user.name=t", "-c", "user.email=t@t", "tag", "-am", "first", "codec@v0.1.0")
+    for version in ([], ["--rev", "v0.1.0"]):
+        model = tmp_path / f"model {len(version)}"
+        twin("dvc", "artifacts", "get", str(twin.folder), "codec", *version, "-o", str(model))
+        assert Codec.load(model).encode(np.zeros((1, 8, 8))).shape == (1, 2)
+
+
+def test_a_dozen_figures_are_shown(copy):
+    shown = copy("dvc", "metrics", "show", "--json")
+    (figures,) = json.loads(shown)[""]["data"].values()
+    found = figures["data"]
+    assert found.pop("bits") == 6
+    scores = copy.scores()
+    assert set(found) == {"vae", "geodesic", "euclidean", "vqvae"}
+    assert 8 <= sum(map(len, found.values())) <= 12
+    assert all(scores[name][key] == value for name in found for key, value in found[name].items())
 
 
 def test_what_the_pipeline_fitted_opens_in_the_command_line(copy, tmp_path):

@@ -27,8 +27,8 @@ def test_the_results_pages_are_made_of_the_results():
         name = study.parent.name
         text = "\n\n".join(pages[p] for p in sorted(pages) if re.fullmatch(rf"{name}(-\d+)?", p))
         at = -1
-        for block in study.read_text().strip().split("\n\n"):
-            at = text.index(block, at + 1)  # all of it, in its order
+        for line in filter(None, study.read_text().splitlines()):
+            at = text.index(line, at + 1)  # all of it, in its order
 
 
 def test_the_findings_show_their_summary():

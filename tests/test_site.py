@@ -46,6 +46,7 @@ def test_faults_of_the_theme_are_mended_once():
     html = """<aside class="sidebar-drawer"><p class="caption" role="heading">Read</p></aside>
 <aside class="toc-drawer no-toc"></aside><div class="table-wrapper colwidths-auto container">
 <th class="head text-left"><p></p></th><th class="head"><p>a</p></th></div>
+<dl>\n<dd>x</dd></dl><div class="math-wrapper"></div>
 <pre><a class="reference internal" href="x.html"><span class="doc">X</span></a></pre>"""
     mended = accessible("gallery/index", html)
     for part in (
@@ -55,6 +56,8 @@ def test_faults_of_the_theme_are_mended_once():
         '<div class="table-wrapper colwidths-auto container" tabindex="0">',
         '<td class="head text-left"></td><th class="head"><p>a</p></th>',
         '<pre tabindex="0">',
+        '<dl role="presentation">',
+        '<div class="math-wrapper" tabindex="0">',
         'aria-label="X"',
     ):
         assert part in mended

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+from math import ceil
 from pathlib import Path
 
 from tabulate import tabulate
@@ -37,7 +39,7 @@ SEEN = {
     "strips": "images decoded along the straight line and along geodesics",
     "training_curves": "losses against optimiser steps: VAE, VQ-VAE, priors",
 }
-LONGEST = 44  # rows of tables and lines of text
+LONGEST = 64  # lines, as `_height` counts them
 WIDTHS = {"code_usage": 700, "latent_map": 700, "training_curves": 700, "filter": 700, "bce": 700}
 
 # An implementation that was published before this one, run again from its own checkpoints on the
@@ -115,15 +117,29 @@ def _at_temperatures(scores: Scores) -> list[str]:
 def _parted(text: str) -> list[str]:
     """A study's page in parts that are no longer than some screens."""
     parts: list[list[str]] = [[]]
-    height = 0.0
-    for block in text.split("\n\n"):
-        rows = block.count("\n") + 1 if block.startswith("|") else len(block) / 110
-        if parts[-1] and height + rows > LONGEST:
+    height = 0
+    for block in chain.from_iterable(map(_pieces, text.split("\n\n"))):
+        more = _height(block)
+        if parts[-1] and height + more > LONGEST:
             parts.append([])
-            height = 0.0
+            height = 0
         parts[-1].append(block)
-        height += rows
+        height += more
     return ["\n\n".join(part) for part in parts]
+
+
+def _height(block: str) -> int:
+    """Lines that a paragraph or a table takes where a line has room for 120 letters."""
+    return sum(ceil(len(line) / 120) for line in block.split("\n"))
+
+
+def _pieces(block: str) -> list[str]:
+    """A table in as many as are not too long, each with the headers; else what is given."""
+    if not block.startswith("|") or _height(block) <= LONGEST:
+        return [block]
+    headers, rows = block.split("\n")[:2], block.split("\n")[2:]
+    size = ceil(len(rows) / ceil(_height(block) / LONGEST))
+    return ["\n".join(headers + rows[i : i + size]) for i in range(0, len(rows), size)]
 
 
 def contents(folder: Path) -> str:
