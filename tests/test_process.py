@@ -124,7 +124,7 @@ def wait(until):
     ],
 )
 def test_the_command_line_ends_alike(error, status, said, monkeypatch, tmp_path):
-    def load(model):
+    def load(model, device):
         raise error
 
     monkeypatch.setattr("geovq.cli.commands.load", load)
