@@ -203,7 +203,7 @@ def test_a_tagged_model_reaches_others(copy, tmp_path):
 
 
 def test_a_dozen_figures_are_shown(copy):
-    shown = copy("dvc", "metrics", "show", "--json")
+    shown = copy("dvc", "metrics", "show", "--json", "metrics/summary.json")
     (figures,) = json.loads(shown)[""]["data"].values()
     found = figures["data"]
     assert found.pop("bits") == 6
