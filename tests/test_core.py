@@ -1,5 +1,6 @@
 """The estimator and the quantiser stand alone: no torch, nothing of images, pages or pipelines."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -10,6 +11,8 @@ from packaging.requirements import Requirement
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 CORE = tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
+
+ROOT = Path(__file__).parents[1]
 
 
 def _closure(names):
@@ -70,6 +73,7 @@ def test_the_core_needs_no_more_than_it_says(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *absent],
         cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
