@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from geovq.moved import install as _find_what_has_moved
+
 if TYPE_CHECKING:
     from geovq.clustering.geodesic_kmeans import GeodesicKMeans
     from geovq.codec.codec import Codec
@@ -10,6 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["Codec", "GeodesicKMeans", "GeodesicQuantizer"]
 
 __version__ = "0.1.0"
+
+_find_what_has_moved()
 
 _HOMES = {
     "Codec": "geovq.codec.codec",
