@@ -235,3 +235,14 @@ def test_the_calls_are_those_of_the_package():
 def test_an_old_model_opens_as_before(codec, tmp_path):
     codec.save(tmp_path / "model")
     assert same(Codec.from_pretrained(Path(tmp_path / "model")), codec)
+
+
+@pytest.mark.parametrize("scheme", ["file://", "local://", "simplecache::file://"])
+def test_addresses_of_this_machine_do_not_pass_by_its_one_writer(codec, tmp_path, scheme):
+    codec.push(tmp_path / "model")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    message = r"on this machine; allowed: the path itself, /"
+    for use in (codec.push, Codec.from_pretrained):
+        with pytest.raises(InputError, match=message):
+            use(f"{scheme}{tmp_path}/model")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before

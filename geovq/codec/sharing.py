@@ -135,7 +135,18 @@ def _file_system(address: str) -> tuple[Any, str]:
         files, root = url_to_fs(address)
     except (ValueError, ImportError) as error:
         raise InputError(f"{address}: {error}; allowed: {ALLOWED}") from None
+    if "file" in _protocols(files):  # files here have one writer, which never leaves half a model
+        raise InputError(f"{address}: on this machine; allowed: the path itself, {root}")
     return files, str(root).rstrip("/")
+
+
+def _protocols(files: Any) -> set[str]:
+    """Names of a file system, and of those that it stands before."""
+    found: set[str] = set()
+    while files is not None:
+        found |= {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
+        files = getattr(files, "fs", None)
+    return found
 
 
 def _names(files: Any, root: str) -> set[str]:
