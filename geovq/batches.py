@@ -9,7 +9,7 @@ from contextvars import ContextVar
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from geovq.errors import InputError
 

@@ -282,6 +282,17 @@ def test_help_shows_an_example(command):
     assert f"\n    geovq {command} " in geovq(f"{command} --help").stdout
 
 
+def test_too_many_codes_are_told_before_pictures_are_read(tmp_path):
+    (tmp_path / "many").mkdir()
+    for i in range(1000):
+        (tmp_path / "many" / f"{i}.png").touch()  # which are no pictures at all
+    np.savez(tmp_path / "means.npz", means=np.full((1000, 2), np.nan))
+    for source, what in (("many", "pictures"), ("means.npz", "rows")):
+        path = tmp_path / source
+        message = f"error: codes = 1001; allowed: 2 to the number of {what} in {path}, 1000"
+        assert refused(f"fit {path} {tmp_path}/model --codes 1001 --tokens 1") == message
+
+
 def test_the_module_is_the_command_and_help_needs_no_torch():
     code = "import runpy, sys; sys.argv = ['geovq', '--help']\ntry: runpy.run_module('geovq', run_name='__main__')\nfinally: print('torch' in sys.modules)"  # noqa: E501
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

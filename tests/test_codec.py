@@ -238,7 +238,9 @@ def test_latents_without_variances_are_measured_as_they_are(latents):
     means = latents[0]
     codec = Codec.fit_latents(means, codes=8, tokens=2, train_ar=None)
     rows = codec.info["training_rows"]
-    assert codec.quantizer.get_params() == GeodesicQuantizer(8, 2, metric="euclidean").get_params()
+    semantic = {"smoothing": 3, "edge_power": 2.0, "whiten": False}
+    told = GeodesicQuantizer(8, 2, metric="euclidean", **semantic)
+    assert codec.quantizer.get_params() == told.get_params()
     assert rows < 300
     assert set(codec.info["validation"]) == {"squared_error"}
 

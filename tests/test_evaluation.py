@@ -276,12 +276,15 @@ def test_unequal_rates_are_remarked(scores):
 
 def test_a_model_or_a_prior_that_did_not_learn_is_remarked(scores):
     scores = learned(scores)
-    scores["geodesic"] |= {"ar_bits_per_token": 6.02, "marginal_bits_per_token": 6.0}
+    figures = {"ar_bits_per_token": 6.02, "marginal_bits_per_token": 6.0}
+    scores["geodesic"] |= {**figures, "code_length": 2 * 6.02 * math.log(2)}
     scores["vqvae"]["bce"] = 1000.0
     prior, model = remarks(scores)
-    assert prior.startswith("the prior of geodesic codes costs more than no memory: 6.02 bits")
+    assert prior.startswith("the prior of geodesic codes learnt nothing: 6.02 bits")
     assert model == "VQ-VAE did not learn: bce 1000.0, where the mean image has 1000.0"
-    scores["geodesic"]["ar_bits_per_token"] = None  # no prior at all
+    scores["geodesic"]["code_length"] /= 2  # a single token, of which nothing can be learnt
+    assert remarks(scores) == [model]
+    scores["geodesic"] |= {"ar_bits_per_token": None, "code_length": None}  # no prior at all
     assert remarks(scores) == [model]
 
 

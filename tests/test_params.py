@@ -13,6 +13,7 @@ from geovq.params.reading import as_params, load_params
 from geovq.params.sections import Params, Section
 
 DEFAULTS = Path(__file__).parents[1] / "params.yaml"
+ALIKE = {"geodesic_quantize.first_codes": None}  # as the other positions
 PAGE = DEFAULTS.parent / "docs" / "parameters.md"
 TREE = YAML(typ="safe").load(DEFAULTS)
 
@@ -148,13 +149,15 @@ def test_defaults_follow_the_contract():
     params = load_params(DEFAULTS)
     assert params.prepare.dataset == "digits"
     assert params.train_vae.latent_dim == 20
-    assert params.geodesic_quantize.vocabulary == (64,) * 5
+    assert params.geodesic_quantize.vocabulary == (16, 64, 64, 64, 64)
     assert params.train_vqvae.vocabulary == params.geodesic_quantize.vocabulary
 
 
 def test_first_codes_set_the_first_level(changed):
-    params = load_params(changed({"geodesic_quantize.first_codes": 16}))
-    assert params.geodesic_quantize.vocabulary == (16, 64, 64, 64, 64)
+    params = load_params(changed({"geodesic_quantize.first_codes": 8}))
+    assert params.geodesic_quantize.vocabulary == (8, 64, 64, 64, 64)
+    params = load_params(changed({"geodesic_quantize.first_codes": None}))
+    assert params.geodesic_quantize.vocabulary == (64,) * 5
 
 
 @pytest.mark.parametrize(
@@ -176,7 +179,7 @@ def test_first_codes_set_the_first_level(changed):
         ({"train_ar.cell": "rnn"}, ["train_ar.cell = 'rnn'", "'transformer' or 'mlp'"]),
         ({"geodesic_quantize.metric": "cosine"}, ["geodesic_quantize.metric", "'fisher'"]),
         (
-            {"geodesic_quantize.layout": "product", "geodesic_quantize.tokens": 3},
+            {**ALIKE, "geodesic_quantize.layout": "product", "geodesic_quantize.tokens": 3},
             ["geodesic_quantize.tokens = 3", "latent_dim = 20", "divisors"],
         ),
         (
@@ -212,7 +215,12 @@ def test_first_codes_set_the_first_level(changed):
             ["train_ar.embed_dim = 6; allowed with cell transformer: multiples of 4"],
         ),
         (
-            {"geodesic_quantize.layout": "grid", "geodesic_quantize.metric": "pullback"},
+            {
+                **ALIKE,
+                "geodesic_quantize.layout": "grid",
+                "geodesic_quantize.metric": "pullback",
+                "geodesic_quantize.smoothing": 0,
+            },
             ["geodesic_quantize.metric = 'pullback'", "layout grid: euclidean"],
         ),
         ({"train_ar.context": 4}, ["train_ar.context = 4", "at least", "tokens = 5"]),

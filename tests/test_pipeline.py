@@ -262,11 +262,12 @@ def test_bad_input_is_named_and_what_was_computed_stays(copy):
     before, scores = copy.lock(), copy.scores()
     copy.change(geodesic_quantize={"codes": 1000})
     output = copy("dvc", "repro", fails=True)
-    assert "error: codes = 1000; allowed: 2 to the number of latents" in output
+    assert "error: geodesic_quantize.codes = 1000; allowed: 2 to the number of training" in output
     assert "Traceback" not in output
+    assert "Running stage 'train_vae'" not in output  # whose code would not have changed
     copy.change(geodesic_quantize={"codes": 8, "neighbors": 288})
     output = copy("dvc", "repro", fails=True)
-    assert "error: neighbors = 288; allowed: 1 to" in output
+    assert "error: geodesic_quantize.neighbors = 288; allowed: 1 to" in output
     copy.change(geodesic_quantize={"neighbors": 10, "colour": 3})
     output = copy("dvc", "repro", fails=True)
     assert "geodesic_quantize.colour = 3: unknown key; allowed: codes, first_codes" in output

@@ -37,6 +37,20 @@ def test_a_section_can_be_left_out():
     assert settings(without_vae, absent=["train_vae", "refine"]).geodesic_quantize.tokens == 3
 
 
+def test_defaults_follow_what_is_said():
+    assert settings({}).geodesic_quantize.vocabulary == (16, 64, 64, 64, 64)
+    assert settings({"tokens": 1}).geodesic_quantize.vocabulary == (16,)
+    assert settings({"codes": 8, "tokens": 2}).geodesic_quantize.vocabulary == (8, 8)
+    both = {"geodesic_quantize": {"codes": 8, "tokens": 2, "first_codes": 4}}
+    assert settings(both).geodesic_quantize.vocabulary == (4, 8)
+    grid = {"layout": "grid", "train_vae.architecture": "conv", "tokens": 4}
+    assert settings(grid).geodesic_quantize.vocabulary == (64,) * 4
+    assert settings({"metric": "fisher"}).geodesic_quantize.smoothing == 0
+    assert settings({"metric": "euclidean"}).geodesic_quantize.smoothing == 3
+    with pytest.raises(InputError, match="smoothing = 3: metric fisher"):
+        settings({"metric": "fisher", "smoothing": 3})
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -13,6 +13,7 @@ from geovq.errors import TrainingError, TrainingWarning
 from geovq.models.vae import VAE
 from geovq.models.vqvae import VQVAE
 from geovq.params.sections import Budget, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
+from geovq.quantization.rate import marginal_bits_per_token
 from geovq.training import checkpoints
 from geovq.training.classifier import train_classifier
 from geovq.training.loop import fit
@@ -322,9 +323,12 @@ def test_codes_of_which_few_are_used_are_a_warning(images):
 def test_a_prior_that_knows_less_than_frequencies_is_a_warning():
     tokens = torch.zeros(60, 2, dtype=torch.int64)
     short = TrainAR(max_steps=1, patience=1, embed_dim=8, hidden_dim=8)
-    message = "more than the frequencies of the codes alone, .*; raise train_ar.max_steps = 1, or"
+    drawn = torch.from_numpy(np.random.default_rng(0).integers(0, 4, (60, 2)))
+    message = "learnt nothing from 50 images .*, or another train_ar.learning_rate = 0.001"
     with pytest.warns(TrainingWarning, match=message):
-        train_prior(tokens[:50], tokens[50:], [4, 4], short, 0)
+        _, nats = train_prior(drawn[:50], drawn[50:], [4, 4], short, 0)
+    bits = marginal_bits_per_token(drawn[:50].numpy(), drawn[50:].numpy(), [4, 4])
+    assert nats == pytest.approx(2 * bits * math.log(2))  # which is where it begins
     enough = TrainAR(max_steps=300, patience=300, embed_dim=8, hidden_dim=8, learning_rate=0.1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -84,7 +84,7 @@ def of(section: type[Section], name: str, text: str, default: str = "") -> Calla
 @click.argument("model", type=PATH)
 @of(GeodesicQuantize, "codes", "K, codes at each position.")
 @of(GeodesicQuantize, "tokens", "T, positions: T·log2 K bits an image.")
-@of(GeodesicQuantize, "first_codes", "Codes of the first position.", "as --codes")
+@of(GeodesicQuantize, "first_codes", "Codes of the first position.", "16, or as --codes")
 @of(
     GeodesicQuantize,
     "layout",
@@ -93,7 +93,12 @@ def of(section: type[Section], name: str, text: str, default: str = "") -> Calla
 )
 @of(GeodesicQuantize, "neighbors", "k of the graph and of the vote.")
 @of(GeodesicQuantize, "metric", "Length of an edge; euclidean for latents without variances.")
-@of(GeodesicQuantize, "smoothing", "Times that latents are averaged before edges are measured.")
+@of(
+    GeodesicQuantize,
+    "smoothing",
+    "Times that latents are averaged before edges are measured.",
+    "3; 0 with metrics fisher and pullback",
+)
 @of(GeodesicQuantize, "edge_power", "Above 1, paths follow the density.")
 @of(TrainVAE, "latent_dim", "D, latents of the VAE.")
 @of(TrainVAE, "likelihood", "Of pixels: shares of white, or 8-bit levels (for colour).")
@@ -145,7 +150,15 @@ def fit(
     Example: three tokens of 16 codes, 12 bits an image
       geovq fit digits model --codes 16 --tokens 3 -S train_ar.cell=lstm
     """
-    from geovq.cli.files import check_device, check_options, check_target, read, setting, unfinished
+    from geovq.cli.files import (
+        check_count,
+        check_device,
+        check_options,
+        check_target,
+        read,
+        setting,
+        unfinished,
+    )
     from geovq.codec.folder import KIND
 
     reading = {name: options.pop(name) for name in ("size", "recursive", "channels")}
@@ -153,9 +166,10 @@ def fit(
     chosen |= dict(setting(change) for change in changes)
     chosen |= {} if refine else {"refine": None}
     chosen |= {} if prior else {"train_ar": None}
-    check_options(chosen, source)
+    settings = check_options(chosen, source)
     check_target(model, force, KIND, [source])
     check_device(device)
+    check_count(settings, source, reading["recursive"])
     arrays = read(source, **reading)
     from geovq.codec.codec import Codec  # late, for it takes long
 

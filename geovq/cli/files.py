@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from geovq.codec.settings import settings
+from geovq.codec.settings import Settings, settings
 from geovq.data.folders import KIND, load_pictures, save_folder
 from geovq.data.pixels import channels_last
-from geovq.data.survey import SUFFIXES
+from geovq.data.survey import SUFFIXES, survey
 from geovq.errors import InputError, TrainingError
+from geovq.files.npz import npz_shapes
 from geovq.files.places import check_apart, check_file, check_folder
 from geovq.files.store import is_ours, load_npz, save_npz
 from geovq.params.yaml import YAMLTextError, from_yaml
+from geovq.quantization.counts import check_counts
 from geovq.training.checkpoints import checked_folder, discard
 
 if TYPE_CHECKING:
     from geovq.codec.codec import Codec
 
 __all__ = [
+    "check_count",
     "check_device",
     "check_options",
     "check_output",
@@ -38,6 +41,8 @@ __all__ = [
     "unfinished",
     "write",
 ]
+
+MANY = 1000  # pictures or rows
 
 
 def check_target(
@@ -223,20 +228,38 @@ def setting(text: str) -> tuple[str, Any]:
     raise InputError(f"--set {shorten(text, 80)}: allowed: KEY=VALUE, the value in YAML")
 
 
-def check_options(options: Mapping[str, Any], source: Path) -> None:
+def check_options(options: Mapping[str, Any], source: Path) -> Settings:
     """Name a mistake in options of a fit before `source`, which may be large, is read.
 
     They have to suit images; or latents, unless the source is a folder.
     """
     try:
-        settings(options)
+        return settings(options)
     except InputError as error:
         if source.is_dir():
             raise
         try:
-            settings(options, absent=["train_vae", "refine"])
+            return settings(options, absent=["train_vae", "refine"])
         except InputError:
             raise error from None
+
+
+def check_count(chosen: Settings, source: Path, recursive: bool) -> None:
+    """Name a mistake that the number of pictures or rows shows, before they are read.
+
+    Few are soon read, and what is wrong with them is said first.
+    """
+    if source.is_dir():
+        count, of = len(survey(source, recursive).files), f"pictures in {source}"
+    elif source.is_file() and source.suffix == ".npz":
+        shapes = npz_shapes(source)
+        shape, of = shapes.get("images") or shapes.get("means") or (), f"rows in {source}"
+        count = max(shape[:1], default=0)
+    else:
+        return
+    if count >= MANY:
+        known = chosen.geodesic_quantize
+        check_counts(count, known.codes, known.first_codes, known.neighbors, of=of)
 
 
 def check_device(device: str | None) -> None:

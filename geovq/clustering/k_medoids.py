@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from geovq.clustering.fasterpam import improve
 from geovq.clustering.medoids import assign, candidates, euclidean_start, lloyd

@@ -37,6 +37,7 @@ from geovq.codec.folder import (
 )
 from geovq.codec.images import as_array
 from geovq.codec.loading import NETWORKS, load_parts
+from geovq.codec.pace import Pace
 from geovq.codec.settings import settings
 from geovq.codec.sharing import fetched, is_local, send
 from geovq.codec.tokenizer import (
@@ -187,7 +188,7 @@ class Codec:
         kept, listeners = _folder(checkpoints), Listeners(callbacks)
         found = as_8_bit(as_array(images, channels, fitting=True))
         with on_device(device):
-            codec = cls(*fit_images(found, vae, chosen, kept, listeners.log))
+            codec = cls(*fit_images(found, vae, chosen, kept, Pace(chosen, listeners.log)))
         listeners.end(codec.info)
         return codec
 
@@ -230,7 +231,7 @@ class Codec:
         points, spread = as_latents(means, log_variances)
         kept, listeners = _folder(checkpoints), Listeners(callbacks)
         with on_device(device):
-            codec = cls(*fit_latents(points, spread, chosen, kept, listeners.log))
+            codec = cls(*fit_latents(points, spread, chosen, kept, Pace(chosen, listeners.log)))
         listeners.end(codec.info)
         return codec
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from geovq.data.pixels import channels_last
 from geovq.errors import InputError

@@ -81,7 +81,10 @@ def settings(options: Mapping[str, Any], absent: Sequence[str] = ()) -> Settings
     InputError
         An option is unknown, ill-typed, out of range, or belongs to a section that is left out.
     """
-    tree = Settings().model_dump() | dict.fromkeys(absent)
+    fields = Settings.model_fields
+    tree: dict[str, Any] = {name: field.default for name, field in fields.items()}
+    tree |= {name: {} for name, default in tree.items() if isinstance(default, Section)}
+    tree |= dict.fromkeys(absent)
 
     def rank(name: str) -> int:
         """Sections that are left out first, then sections, short names, full names of keys."""
@@ -91,14 +94,14 @@ def settings(options: Mapping[str, Any], absent: Sequence[str] = ()) -> Settings
 
     for name in sorted(options, key=rank):
         value, places = options[name], [place.split(".") for place in SHORT.get(name, [name])]
-        if value is None and name in tree:
+        if value is None and name in fields:
             tree[name] = None
             continue
         kept = [place for place in places if tree.get(place[0], {}) is not None]
         if not kept:
-            sections = " or ".join(dict.fromkeys(place[0] for place in places))
+            lacking = " or ".join(dict.fromkeys(place[0] for place in places))
             raise InputError(
-                f"{name} = {shown(value)}; not allowed here: this codec has no {sections}"
+                f"{name} = {shown(value)}; not allowed here: this codec has no {lacking}"
             )
         for place in kept:
             _put(tree, place, value)

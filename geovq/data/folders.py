@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from geovq.data.pictures import pixels, stored_size
 from geovq.data.pixels import SIDE, as_colour

@@ -8,7 +8,11 @@ import os
 import struct
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
+from zipfile import ZipFile as Archive
+from zipfile import ZipInfo as Member
 
 import numpy as np
 from numpy.lib import format as npy
@@ -16,8 +20,9 @@ from numpy.lib import format as npy
 from geovq.errors import InputError
 from geovq.files.reading import free_memory, gigabytes, one_line, open_regular
 
-__all__ = ["read_npz"]
+__all__ = ["npz_shapes", "read_npz"]
 
+Members = dict[str, tuple[Member, tuple[int, ...]]]  # arrays by name, with their shapes
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 LONGEST = 10_000  # characters of a header; numpy's own are below 200, its own limit is this
 KINDS = "biufcmMSU"  # of numpy's dtypes: truth values, numbers, times, text
@@ -48,17 +53,34 @@ def read_npz(path: str | os.PathLike[str], *, most: int | None = None) -> dict[s
         or its header does not fit its size; or all are larger than `most`, or than 100 MB and 800
         times the file.
     """
+    with _opened(path, most) as (archive, members):
+        return {name: _array(archive, member) for name, (member, _) in members.items()}
+
+
+def npz_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays of an npz file, by their headers alone; raises what `read_npz` does."""
+    with _opened(path, None) as (_, members):
+        return {name: shape for name, (_, shape) in members.items()}
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str], most: int | None) -> Iterator[tuple[Archive, Members]]:
+    """Give an archive, and its arrays, of which all but the contents has been checked."""
     with open_regular(path, ".npz file") as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of numpy and of Python, about odd headers
         try:
             _check_start(path, stream)
-            with zipfile.ZipFile(stream) as archive:
+            with Archive(stream) as archive:
                 _check_count(stream, archive)
                 members = _members(path, archive)
                 _check_sizes(path, members, os.fstat(stream.fileno()).st_size, most)
-                for name, member in members.items():
-                    _check_header(path, name, archive, member)
-                return {name: _array(archive, member) for name, member in members.items()}
+                yield (
+                    archive,
+                    {
+                        name: (member, _checked_shape(path, name, archive, member))
+                        for name, member in members.items()
+                    },
+                )
         except InputError:
             raise
         except MemoryError:
@@ -77,7 +99,7 @@ def _check_start(path: str | os.PathLike[str], stream: BinaryIO) -> None:
         raise InputError(f"{path}: not a whole .npz file (no zip archive begins it)")
 
 
-def _check_count(stream: BinaryIO, archive: zipfile.ZipFile) -> None:
+def _check_count(stream: BinaryIO, archive: Archive) -> None:
     """Compare the directory with its own count: one bit can hide an array from zipfile."""
     end = struct.calcsize(END)
     stream.seek(-end - len(archive.comment), os.SEEK_END)
@@ -87,9 +109,9 @@ def _check_count(stream: BinaryIO, archive: zipfile.ZipFile) -> None:
         raise ValueError(f"its directory has {there} entries, and should have {count}")
 
 
-def _members(path: str | os.PathLike[str], archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+def _members(path: str | os.PathLike[str], archive: Archive) -> dict[str, Member]:
     """Arrays by name; none is opened."""
-    found: dict[str, zipfile.ZipInfo] = {}
+    found: dict[str, Member] = {}
     for member in archive.infolist():
         name, suffix = os.path.splitext(member.filename)
         away = name.startswith("/") or ".." in name.split("/")
@@ -112,7 +134,7 @@ def _members(path: str | os.PathLike[str], archive: zipfile.ZipFile) -> dict[str
 
 def _check_sizes(
     path: str | os.PathLike[str],
-    members: dict[str, zipfile.ZipInfo],
+    members: dict[str, Member],
     packed: int,
     most: int | None,
 ) -> None:
@@ -130,10 +152,10 @@ def _check_sizes(
         )
 
 
-def _check_header(
-    path: str | os.PathLike[str], name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo
-) -> None:
-    """Compare what an array says of itself with the bytes there are."""
+def _checked_shape(
+    path: str | os.PathLike[str], name: str, archive: Archive, member: Member
+) -> tuple[int, ...]:
+    """What an array says of its shape, compared with the bytes there are."""
     where = f"{path}: array {name!r}"
     with archive.open(member) as stream:
         start = io.BytesIO(stream.read(LONGEST + npy.MAGIC_LEN + 4))
@@ -153,9 +175,10 @@ def _check_header(
         raise InputError(
             f"{where} of shape {shape}, {dtype}: {declared} bytes, but the file has {there}"
         )
+    return tuple(shape)
 
 
-def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+def _array(archive: Archive, member: Member) -> np.ndarray:
     with archive.open(member) as stream:
         array: np.ndarray = npy.read_array(stream, allow_pickle=False)
         stream.read(1)  # at the end the checksum is compared, be the array empty or not

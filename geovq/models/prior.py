@@ -114,6 +114,15 @@ class Prior(nn.Module):
         """Take code vectors (Σ K_t, D), those of the first position first, for cell `mlp`."""
         self.vectors[:-1] = vectors
 
+    @torch.no_grad()
+    def begin_with(self, frequencies: Tensor) -> None:
+        """Make it the prior without memory whose codes have frequencies (Σ K_t,), none of them 0.
+
+        From there training can but gain, whatever there is to learn.
+        """
+        self.head.weight.zero_()
+        self.head.bias.copy_(frequencies.log())
+
     def _step(self, symbols: Tensor, first: int, state: Any) -> tuple[Tensor, Any]:
         """Log-probabilities (N, L, symbols) of positions first, first + 1, ..., first + L − 1."""
         positions = torch.arange(first, first + symbols.shape[1], device=symbols.device)

@@ -42,6 +42,7 @@ Codes = Annotated[int, Field(ge=2, le=1_000_000)]
 Tokens = Annotated[int, Field(ge=1, le=4096)]
 SYMBOLS = 10_000_000  # codes of all tokens together
 HEADS = 4  # of a transformer
+UNSMOOTHED = ("fisher", "pullback")  # metrics that need no coordinates, which smoothing moves
 
 
 class Section(BaseModel):
@@ -115,9 +116,17 @@ class Codebooks(Section):
     """How many codes at each of the T positions of an image."""
 
     codes: Codes = 64
-    first_codes: Codes | None = None
+    first_codes: Codes | None = 16
     tokens: Tokens = 5
     layout: LayoutName = "residual"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_is_said_of_codes_is_said_of_all(cls, given: Any) -> Any:
+        """Where the number of codes or a layout is given, the default of `first_codes` is None."""
+        if isinstance(given, dict) and given.keys() & {"codes", "layout"}:
+            return {"first_codes": None} | given
+        return given
 
     @model_validator(mode="after")
     def _first_codes_have_a_level(self) -> Codebooks:
@@ -150,14 +159,22 @@ class GeodesicQuantize(Codebooks):
 
     neighbors: Annotated[int, Field(ge=1, le=10_000)] = 10
     metric: Literal["euclidean", "precision", "fisher", "pullback"] = "precision"
-    smoothing: Annotated[int, Field(ge=0, le=10_000)] = 0
-    whiten: bool = True
-    edge_power: Annotated[float, Field(gt=0, le=20)] = 1.0
+    smoothing: Annotated[int, Field(ge=0, le=10_000)] = 3
+    whiten: bool = False
+    edge_power: Annotated[float, Field(gt=0, le=20)] = 2.0
     assignment: Literal["vote", "geodesic"] = "vote"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lengths_of_their_own_are_not_smoothed(cls, given: Any) -> Any:
+        """Where the metric measures edges its own way, the default of `smoothing` is 0."""
+        if isinstance(given, dict) and given.get("metric") in UNSMOOTHED:
+            return {"smoothing": 0} | given
+        return given
 
     @model_validator(mode="after")
     def _smoothing_needs_coordinates(self) -> GeodesicQuantize:
-        if self.smoothing and self.metric in ("fisher", "pullback"):
+        if self.smoothing and self.metric in UNSMOOTHED:
             raise ValueError(
                 f"smoothing = {self.smoothing}: metric {self.metric} measures edges its own way; "
                 "allowed with it: 0 (or metric euclidean or precision)"

@@ -21,6 +21,7 @@ from geovq.clustering.graph import MOST_SMOOTHING
 from geovq.clustering.scales import largest
 from geovq.errors import InputError
 from geovq.quantization.codebook_file import SavedQuantizer
+from geovq.quantization.counts import check_counts
 from geovq.quantization.latent_metrics import METRICS, Decode, Latents, checked_latents
 from geovq.quantization.layout import LAYOUTS, Layout, layout_of
 from geovq.quantization.levels import (
@@ -321,12 +322,4 @@ class GeodesicQuantizer(SavedQuantizer, BaseEstimator):
         return layout
 
     def _check_counts(self, n: int) -> None:
-        """Refuse more codes or neighbours than there are latents."""
-        for name in ("codes", "first_codes"):
-            value = getattr(self, name)
-            if value is not None and not 2 <= value <= n:
-                raise InputError(f"{name} = {value}; allowed: 2 to the number of latents, {n}")
-        if not 1 <= self.neighbors < n:
-            raise InputError(
-                f"neighbors = {self.neighbors}; allowed: 1 to {n - 1}, fewer than the {n} latents"
-            )
+        check_counts(n, self.codes, self.first_codes, self.neighbors)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from geovq.codec.folder import END_TO_END
 from geovq.report.table import NAMES, Scores
 
@@ -63,10 +65,12 @@ def remarks(scores: Scores) -> list[str]:
                 f"{name} did not learn: bce {row['bce']:.1f}, where the mean image has {worst:.1f}"
             )
         prior, marginal = row.get("ar_bits_per_token"), row.get("marginal_bits_per_token")
-        if prior and marginal and round(prior, 2) > round(marginal, 2):
+        if not prior or not marginal or row["code_length"] < 1.5 * prior * math.log(2):
+            continue  # there is none, or a single token, of which it has nothing to learn
+        if round(prior, 2) >= round(marginal, 2):
             said.append(
-                f"the prior of {name} costs more than no memory: {prior:.2f} bits a token, where "
-                f"the frequencies at each position take {marginal:.2f}"
+                f"the prior of {name} learnt nothing: {prior:.2f} bits a token, where the "
+                f"frequencies at each position alone take {marginal:.2f}"
             )
     return said
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from geovq.models.likelihood import Likelihood
     from geovq.params.sections import Budget
 
-__all__ = ["WORSE", "check_loss", "warn"]
+__all__ = ["check_loss", "warn"]
 
 WORSE = 1.01  # than what needs no network: so many times its nats
 ENOUGH = 10_000  # images for a mean

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from geovq.batches import best_device
 from geovq.training.checkpoints import Checkpoint, fingerprint
