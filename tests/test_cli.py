@@ -293,6 +293,25 @@ def test_too_many_codes_are_told_before_pictures_are_read(tmp_path):
         assert refused(f"fit {path} {tmp_path}/model --codes 1001 --tokens 1") == message
 
 
+def test_a_file_is_fitted_and_scored_by_its_own_split(tmp_path, monkeypatch, images):
+    monkeypatch.chdir(tmp_path)
+    labels = load_digits().target[:300]
+    halves = {"train": np.arange(0, 200), "test": np.arange(200, 300)}
+    np.savez("split.npz", images=images, labels=labels, **halves)
+    for name, rows in halves.items():
+        np.savez(f"{name}.npz", images=images[rows], labels=labels[rows])
+    said = geovq(f"fit split.npz model {SMALL}").stderr
+    assert "split.npz: 200 of 300 rows, those of train" in said
+    geovq(f"fit train.npz alike {SMALL}")
+    assert Codec.load("model").fingerprint == Codec.load("alike").fingerprint
+    mine = json.loads(geovq("evaluate model split.npz --json").stdout)
+    assert mine == json.loads(geovq("evaluate model test.npz --json").stdout)
+    geovq("encode model split.npz tokens.npz")
+    assert len(np.load("tokens.npz")["tokens"]) == 300
+    np.savez("split.npz", images=images, train=np.arange(301))
+    assert "train has rows 0 to 300; allowed: 0 to 299" in refused("fit split.npz new")
+
+
 def test_the_module_is_the_command_and_help_needs_no_torch():
     code = "import runpy, sys; sys.argv = ['geovq', '--help']\ntry: runpy.run_module('geovq', run_name='__main__')\nfinally: print('torch' in sys.modules)"  # noqa: E501
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

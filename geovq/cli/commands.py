@@ -139,7 +139,8 @@ def fit(
     INPUT is a folder of pictures (PNG, JPEG, BMP, TIFF, WebP, GIF), of one size unless there is
     --size, or a folder of such folders, one a class; or an .npz file: with `images` (N, H, W), or
     (N, H, W, 3) in colour, uint8 or floats in [0, 1]; or with `means` (N, D) and, if there are any,
-    `log_variances` (N, D) of a VAE of yours, and then no VAE is trained.
+    `log_variances` (N, D) of a VAE of yours, and then no VAE is trained. Row numbers in `train` or
+    `test`, if it has them, say which rows to fit.
 
     -S takes any other parameter of training, as docs/parameters.md explains them.
 
@@ -155,6 +156,7 @@ def fit(
         check_device,
         check_options,
         check_target,
+        only,
         read,
         setting,
         unfinished,
@@ -170,7 +172,7 @@ def fit(
     check_target(model, force, KIND, [source])
     check_device(device)
     check_count(settings, source, reading["recursive"])
-    arrays = read(source, **reading)
+    arrays = only(read(source, **reading), source, "train", "validation")
     from geovq.codec.codec import Codec  # late, for it takes long
 
     with unfinished(model) as checkpoints:
@@ -329,18 +331,19 @@ def evaluate(
 ) -> None:
     """Score models on INPUT, side by side.
 
-    INPUT is what `geovq encode` takes, and none of what the models were fitted to. With `labels`
-    (N,) in an .npz file, or a folder of classes, purity and NMI of the first token are told too.
+    INPUT is what `geovq encode` takes, and none of what the models were fitted to; of an .npz file
+    with row numbers in `train` or `test`, the test rows. With `labels` (N,) in an .npz file, or a
+    folder of classes, purity and NMI of the first token are told too.
     Figures compare where `bits_per_image` is equal; docs/own_data.md explains them.
 
     \b
     Example:
       geovq evaluate geodesic euclidean unseen.npz
     """
-    from geovq.cli.files import check_device, labels_of, read
+    from geovq.cli.files import check_device, labels_of, only, read
 
     check_device(device)
-    arrays = read(source, **reading)
+    arrays = only(read(source, **reading), source, "test")
     labels = labels_of(source, arrays)
     from geovq.evaluation import score_codec  # late, for it takes long
 

@@ -15,6 +15,7 @@ import numpy as np
 from geovq.codec.settings import Settings, settings
 from geovq.data.folders import KIND, load_pictures, save_folder
 from geovq.data.pixels import channels_last
+from geovq.data.sets import SPLITS, rows_of_splits
 from geovq.data.survey import SUFFIXES, survey
 from geovq.errors import InputError, TrainingError
 from geovq.files.npz import npz_shapes
@@ -34,6 +35,7 @@ __all__ = [
     "check_output",
     "check_target",
     "labels_of",
+    "only",
     "read",
     "read_tokens",
     "setting",
@@ -92,7 +94,7 @@ def read(
     """Read `images` and `names` of a folder, or the `images` or `means` of an .npz file.
 
     Sub-folders of a folder that are classes give `labels` and `classes` too. Other arrays of a file
-    are passed over, and told, but for labels.
+    are passed over, and told, but for labels and the row numbers of its splits.
 
     Parameters
     ----------
@@ -121,7 +123,7 @@ def read(
             raise InputError(f"--channels {channels}: {path} has latents; allowed with images")
         arrays["images"] = channels_last(arrays["images"], f"{path}: images", channels)
     known = ("images",) if "images" in arrays else ("means", "log_variances")
-    unknown = arrays.keys() - {*known, "names", "labels"}
+    unknown = arrays.keys() - {*known, "names", "labels", *SPLITS}
     if unknown:
         warnings.warn(
             f"{path}: passed over {', '.join(sorted(unknown))}; read: {' and '.join(known)}",
@@ -133,6 +135,25 @@ def read(
             f"{path}: names of shape {names.shape}, {names.dtype}; allowed: {rows} text"
         )
     return arrays
+
+
+def only(arrays: dict[str, np.ndarray], path: Path, *splits: str) -> dict[str, np.ndarray]:
+    """Of arrays that have splits of their own, the rows of some of these; else all."""
+    items = arrays["images" if "images" in arrays else "means"]
+    if path.is_dir() or items.ndim < 2:  # of which whoever takes them says what is wrong
+        return arrays
+    rows = rows_of_splits(path, arrays, items)
+    if not rows:
+        return arrays
+    named = [name for name in splits if name in rows]
+    chosen = np.concatenate([rows[name] for name in named])
+    said = f"{path}: {len(chosen):,} of {len(items):,} rows, those of {' and '.join(named)}"
+    click.echo(said, err=True)
+    return {
+        name: array[chosen] if array.shape[:1] == items.shape[:1] else array
+        for name, array in arrays.items()
+        if name not in SPLITS
+    }
 
 
 def _read_folder(

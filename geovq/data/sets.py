@@ -20,7 +20,7 @@ from geovq.data.splits import Images, Split
 from geovq.errors import InputError
 from geovq.files.store import load_npz
 
-__all__ = ["held_out", "load_images"]
+__all__ = ["SPLITS", "held_out", "load_images", "rows_of_splits"]
 
 SIDE = 28
 SPLITS = ("train", "validation", "test")
@@ -206,19 +206,41 @@ def _npz(file: str | os.PathLike[str]) -> tuple[Split, dict[str, np.ndarray]]:
     labels = arrays.get("labels")
     if labels is not None:
         labels = as_labels(labels, len(images), f"{file}: labels")
-    named = {name: arrays[name] for name in SPLITS if name in arrays}
-    rows = _splits(file, named, images) if named else {}
+    rows = rows_of_splits(file, arrays, images)
     if rows and labels is not None:
         used = np.concatenate(list(rows.values()))
         labels[used] = np.unique(labels[used], return_inverse=True)[1]
     return Split(images, labels), rows
 
 
-def _splits(
-    file: str | os.PathLike[str], named: Mapping[str, np.ndarray], images: np.ndarray
+def rows_of_splits(
+    file: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], items: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Rows of `train`, `test` and perhaps `validation`, as a file names some of them."""
-    count, rest = len(images), np.ones(len(images), bool)
+    """Rows of the splits that a file brings.
+
+    Parameters
+    ----------
+    file : path-like
+        Its name, for messages.
+    arrays : mapping
+        What it holds; `train`, `test` and `validation` are row numbers.
+    items : ndarray of shape (N, ...)
+        Images or latents.
+
+    Returns
+    -------
+    dict of str to ndarray of int64
+        `train`, `test` and perhaps `validation`; empty where the file names none of them.
+
+    Raises
+    ------
+    InputError
+        They are no row numbers of items, two share a row, or one of the first two has none.
+    """
+    named = {name: arrays[name] for name in SPLITS if name in arrays}
+    if not named:
+        return {}
+    count, rest = len(items), np.ones(len(items), bool)
     for name, rows in named.items():
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
             mask = f"; np.flatnonzero({name})" if rows.dtype == bool else ""
@@ -254,7 +276,7 @@ def _splits(
             "out",
             stacklevel=4,
         )
-    return _apart(file, found, images)
+    return _apart(file, found, items)
 
 
 def _repeated(rows: np.ndarray) -> np.ndarray:
@@ -263,14 +285,14 @@ def _repeated(rows: np.ndarray) -> np.ndarray:
 
 
 def _apart(
-    file: str | os.PathLike[str], rows: dict[str, np.ndarray], images: np.ndarray
+    file: str | os.PathLike[str], rows: dict[str, np.ndarray], items: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Leave out of training, then of validation, what a later split has as well."""
     for name, later in (("train", ("validation", "test")), ("validation", ("test",))):
         others = [rows[other] for other in later if other in rows]
         if name not in rows or not others:
             continue
-        copies = _in(images[rows[name]], images[np.concatenate(others)])
+        copies = _in(items[rows[name]], items[np.concatenate(others)])
         if copies.any():
             warnings.warn(
                 f"{file}: {copies.sum()} images of {name} are in a later split too, and left out "
