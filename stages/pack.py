@@ -25,6 +25,8 @@ def main(params: Params) -> None:
         tokenizer = PostHocTokenizer(vae, quantizer, decoder.to(best_device()))
         figures = {
             "vae_loss": _figure("train_vae", "validation_loss"),
+            "vae_kl": _figure("train_vae", "validation_kl"),
+            "vae_kl_weight": _figure("train_vae", "kl_weight"),
             "bce": _figure(f"refine_{name}", "validation_bce_search"),
         }
         used = {"train_vae", "geodesic_quantize", "refine"}

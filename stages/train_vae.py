@@ -14,8 +14,14 @@ def main(params: Params) -> None:
     pixels = {name: as_pixels(split.images) for name, split in vars(images).items()}
     kept = checkpoints("train_vae")
     with curves("train_vae") as log:
-        vae, best = train_vae(
-            pixels["train"], pixels["validation"], params.train_vae, params.seed, log, kept
+        vae, reached = train_vae(
+            pixels["train"],
+            pixels["validation"],
+            params.train_vae,
+            params.seed,
+            log,
+            kept,
+            rate=params.geodesic_quantize.rate,
         )
     posteriors = {}
     for name, split in pixels.items():
@@ -24,7 +30,13 @@ def main(params: Params) -> None:
         posteriors[f"{name}_log_variances"] = log_variances.numpy()
     save_module(MODELS / "vae.safetensors", vae)
     save_npz(LATENTS, "latents", **posteriors)
-    save_json(METRICS / "train_vae.json", {"validation_loss": best})
+    found = {
+        "kl_weight": reached.kl_weight,
+        "validation_bce": reached.bce,
+        "validation_kl": reached.kl,
+        "validation_loss": reached.negative_elbo,
+    }
+    save_json(METRICS / "train_vae.json", found)
     discard(kept)
 
 

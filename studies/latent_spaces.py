@@ -82,7 +82,8 @@ class Study:
 
         def train() -> VAE:
             splits = self.pixels["train"], self.pixels["validation"]
-            change = {"latent_dim": space.dim, "kl_weight": space.kl_weight}
+            weight = {"kl_target": None, "kl_weight": space.kl_weight}
+            change = {"latent_dim": space.dim, **weight}
             return train_vae(*splits, self.params.train_vae.model_copy(update=change), seed)[0]
 
         return _once(path, VAE, train)

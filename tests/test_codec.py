@@ -161,7 +161,7 @@ def test_parts_can_be_left_out(digits, tmp_path):
     again = Codec.load(tmp_path / "model")
     tokens = again.encode(digits)
     assert (tokens == codec.encode(digits)).all()
-    assert set(again.info["validation"]) == {"vae_loss", "bce"}
+    assert set(again.info["validation"]) == {"vae_loss", "vae_kl", "vae_kl_weight", "bce"}
     with pytest.raises(InputError, match="train_ar = None: this model has no prior"):
         again.sample(1)
 

@@ -11,7 +11,7 @@ from geovq.models.likelihood import Bernoulli
 from geovq.params.sections import TrainAR, TrainVAE, TrainVQVAE
 from geovq.quantization.rate import marginal_bits_per_token
 from geovq.training.prior import check_prior
-from geovq.training.vae import check_vae
+from geovq.training.vae import Reached, check_vae
 from geovq.training.vqvae import check_vqvae
 
 pytestmark = pytest.mark.filterwarnings("error")  # where none is due, there is none
@@ -23,7 +23,8 @@ pytestmark = pytest.mark.filterwarnings("error")  # where none is due, there is 
 def test_latents_say_something_of_the_images(images, nats, weight, told):
     latents = torch.full((40, 2), math.sqrt(nats)), torch.zeros(40, 2)  # KL of ½ Σ μ²
     vae = SimpleNamespace(encode=lambda batch: latents, likelihood=Bernoulli())
-    check = lambda: check_vae(vae, 0.0, images, images, TrainVAE(kl_weight=float(weight)))  # noqa: E731
+    params, reached = TrainVAE(kl_weight=float(weight)), Reached(0.0, nats, weight)
+    check = lambda: check_vae(vae, reached, images, images, params)  # noqa: E731
     if told:
         with pytest.warns(TrainingWarning, match=f"hold {nats} nats of an image, next to nothing"):
             check()

@@ -119,7 +119,7 @@ def test_another_name_is_refused():
 
 
 def test_the_scale_is_learned_with_the_vae_and_kept_in_its_file(levels, tmp_path):
-    params = TrainVAE(latent_dim=3, hidden=[16], likelihood="logistic", **BUDGET)
+    params = TrainVAE(latent_dim=3, hidden=[16], likelihood="logistic", kl_weight=1.0, **BUDGET)
     vae, _ = train_vae(levels, levels, params, seed=0)
     before = VAE(SHAPE, 3, [16], likelihood="logistic").likelihood.log_scale
     assert (vae.likelihood.log_scale.cpu() != before).all()

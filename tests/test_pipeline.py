@@ -310,7 +310,7 @@ def test_a_grid_of_tokens_and_colour_images_without_labels_go_through(tmp_path, 
         tinted = labelled["images"][..., None] * np.array([1.0, 0.6, 0.2])
         np.savez(copy.folder / "bare.npz", images=tinted.astype(np.uint8))
     network = {"architecture": "conv", "hidden": [4, 4], "latent_dim": 8}
-    grid = {"layout": "grid", "tokens": 4}
+    grid = {"layout": "grid", "tokens": 4, "first_codes": None}
     copy.change(
         prepare={"file": "bare.npz"},
         train_vae={**network, "likelihood": "logistic"},

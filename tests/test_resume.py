@@ -73,7 +73,7 @@ def bytes_of(model):
 
 
 def vae(images, log, kept, **changes):
-    params = TrainVAE(**{**BUDGET, "latent_dim": 4, "hidden": [8], **changes})
+    params = TrainVAE(**{**BUDGET, "latent_dim": 4, "hidden": [8], "kl_target": 5.0} | changes)
     return train_vae(images[:30], images[30:], params, 0, log, kept)
 
 
@@ -178,7 +178,7 @@ def test_what_has_ended_is_not_done_again(images, clock, tmp_path):
 @pytest.mark.parametrize(
     "other",
     [
-        lambda images, kept: vae(images, None, kept, kl_weight=2.0),
+        lambda images, kept: vae(images, None, kept, kl_target=6.0),
         lambda images, kept: vae(images, None, kept, hidden=[9]),
         lambda images, kept: vae(images.flip(0), None, kept),
         lambda images, kept: vae(torch.cat([images[:30], images[30:] / 2]), None, kept),
@@ -286,7 +286,8 @@ from geovq.training.vae import train_vae
 checkpoints.SECONDS, checkpoints.SHARE = 0, float("inf")
 folder, last = checkpoints.checked_folder(checkpoints.Path(sys.argv[1])), int(sys.argv[2])
 images = torch.from_numpy(np.random.default_rng(0).random((200, 8, 8), dtype=np.float32))
-params = TrainVAE(latent_dim=4, hidden=[16], max_steps=60, evaluate_every=10, batch_size=32)
+network = {"latent_dim": 4, "hidden": [16], "kl_target": 5.0}
+params = TrainVAE(**network, max_steps=60, evaluate_every=10, batch_size=32)
 
 def log(step, curve):
     print(step, curve)

@@ -18,7 +18,7 @@ from geovq.training import checkpoints
 from geovq.training.classifier import train_classifier
 from geovq.training.loop import fit
 from geovq.training.prior import train_prior
-from geovq.training.vae import check_vae, train_vae
+from geovq.training.vae import Reached, check_vae, train_vae
 from geovq.training.vqvae import check_vqvae, train_vqvae
 
 BUDGET = {
@@ -291,17 +291,17 @@ def test_latents_that_hold_nothing_are_a_warning(images):
     with torch.no_grad():
         vae.encoder[-1].weight.mul_(1e7)
     with pytest.warns(TrainingWarning, match=r"standard deviations from 0; lower train_vae.learn"):
-        check_vae(vae, 60.0, images, images, far)
+        check_vae(vae, Reached(60.0, 1e15, 0.0), images, images, far)
 
 
 def test_a_network_that_knows_less_than_the_mean_image_is_a_warning(images):
-    params = TrainVAE(**{**COLLAPSE, "max_steps": 1}, latent_dim=2, hidden=[8])
+    params = TrainVAE(**{**COLLAPSE, "max_steps": 1}, latent_dim=2, hidden=[8], kl_weight=1.0)
     message = r"the VAE is worse .*, 6\d\.\d+ against .* nats .*; raise train_vae.max_steps = 1, or"
     with pytest.warns(TrainingWarning, match=message):
         train_vae(images**8, images**8, params, 0)
     vae = VAE((8, 12), 2, [8], likelihood="logistic")
     with pytest.warns(TrainingWarning, match="the VAE is worse than the mean of all images"):
-        check_vae(vae, 900.0, images, images, params)
+        check_vae(vae, Reached(900.0, 1.0, 1.0), images, images, params)
 
 
 def test_codes_of_which_few_are_used_are_a_warning(images):

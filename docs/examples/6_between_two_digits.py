@@ -22,7 +22,7 @@ train, validation, _ = (as_pixels(split.images) for split in vars(digits).values
 network = {"architecture": "mlp", "latent_dim": 20, "hidden": [256]}
 steps = {"max_steps": 500, "evaluate_every": 100, "patience": 500, "tolerance": 0.0}
 adam = {"learning_rate": 0.002, "schedule": "cosine", "batch_size": 128}
-vae, _ = train_vae(train, validation, TrainVAE(**network, **steps, **adam), seed=0)
+vae, _ = train_vae(train, validation, TrainVAE(**network, **steps, **adam, kl_weight=1.0), seed=0)
 means = in_batches(vae.encode, train)[0].numpy()
 
 kmeans = GeodesicKMeans(10, edge_power=3, random_state=0).fit(means)

@@ -24,7 +24,7 @@ splits = [as_pixels(split.images) for split in vars(digits).values()]
 network = {"architecture": "mlp", "latent_dim": 20, "hidden": [256]}
 steps = {"max_steps": 500, "evaluate_every": 100, "patience": 500, "tolerance": 0.0}
 adam = {"learning_rate": 0.002, "schedule": "cosine", "batch_size": 128}
-vae, _ = train_vae(*splits[:2], TrainVAE(**network, **steps, **adam), seed=0)
+vae, _ = train_vae(*splits[:2], TrainVAE(**network, **steps, **adam, kl_weight=1.0), seed=0)
 train, _, test = ([part.numpy() for part in in_batches(vae.encode, split)] for split in splits)
 
 rows = {

@@ -27,7 +27,7 @@ splits = [as_pixels(split.images[:2000]) for split in vars(load_images("photogra
 network = {"architecture": "conv", "latent_dim": 512, "hidden": [24, 48], "likelihood": "logistic"}
 steps = {"max_steps": 600, "evaluate_every": 100, "patience": 600, "tolerance": 0.0}
 adam = {"learning_rate": 0.01, "schedule": "cosine", "batch_size": 32}
-vae, _ = train_vae(splits[0], splits[1], TrainVAE(**network, **steps, **adam), seed=0)
+vae, _ = train_vae(*splits[:2], TrainVAE(**network, **steps, **adam, kl_weight=1.0), seed=0)
 posteriors = [[part.numpy() for part in in_batches(vae.encode, split)] for split in splits]
 quantizer = GeodesicQuantizer(64, tokens=64, layout="grid").fit(*(p[:200] for p in posteriors[0]))
 tokens = [torch.from_numpy(quantizer.encode(*latents)) for latents in posteriors]

@@ -54,13 +54,15 @@ def fit_images(
     """
     inside = held_out(images, chosen.validation_fraction, chosen.seed)
     pixels = as_pixels(images[~inside]), as_pixels(images[inside])
-    figures, seed = {}, chosen.seed
+    figures: dict[str, float] = {}
+    seed = chosen.seed
     quantizer = _quantizer(chosen)
     if chosen.train_vae is not None:
         quantizer.check(len(pixels[0]), chosen.train_vae.latent_dim)  # before hours of training
-        vae, figures["vae_loss"] = train_vae(
-            *pixels, chosen.train_vae, seed, watch and watch("VAE"), checkpoints
-        )
+        rate, log = chosen.geodesic_quantize.rate, watch and watch("VAE")
+        vae, reached = train_vae(*pixels, chosen.train_vae, seed, log, checkpoints, rate=rate)
+        figures |= {"vae_loss": reached.negative_elbo, "vae_kl": reached.kl}
+        figures["vae_kl_weight"] = reached.kl_weight
     assert vae is not None
     _check(ready(vae), pixels[0][:2])
     posteriors = [in_batches(vae.encode, part) for part in pixels]

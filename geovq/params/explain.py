@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 __all__ = ["allowed", "explain", "shown"]
 
+NONE = type(None)
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxstring, _short.maxother = 2, 80, 80
 
@@ -26,10 +27,12 @@ def shown(value: Any) -> str:
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """One line a mistake: the key's full name, its value, and what is allowed."""
-    return [_explain(dict(part), root) for part in error.errors(include_url=False)]
+    lines = [_explain(dict(part), root) for part in error.errors(include_url=False)]
+    return list(dict.fromkeys(lines))  # one for all that a value might have been
 
 
 def _explain(error: dict[str, Any], root: type[BaseModel]) -> str:
+    error["loc"] = _place(root, error["loc"])
     key = ".".join(map(_name, error["loc"]))
     if error["type"] == "value_error":  # a validator that looks at several keys, already in full
         return f"{key}.{error['ctx']['error']}" if key else str(error["ctx"]["error"])
@@ -42,6 +45,16 @@ def _explain(error: dict[str, Any], root: type[BaseModel]) -> str:
         return f"{found}: unknown key; allowed: {', '.join(section.model_fields)}"
     text = allowed(*_field(root, error["loc"]))
     return f"{key} = {value}; allowed: {text}" if key else f"{value}; allowed: {text}"
+
+
+def _place(root: type[BaseModel], place: Sequence[str | int]) -> tuple[str | int, ...]:
+    """Where a mistake is, less what pydantic adds: which of several types was tried."""
+    for end in range(1, len(place)):
+        annotation, constraints = _field(root, place[:end])
+        kinds = [kind for kind, _ in _alternatives(annotation, constraints) if kind is not NONE]
+        if len(kinds) > 1:
+            return tuple(place[:end])
+    return tuple(place)
 
 
 def _name(part: str | int) -> str:
@@ -94,7 +107,7 @@ def _one(annotation: Any, constraints: Sequence[Any]) -> str:
         for name in ("ge", "gt", "le", "lt", "min_length", "max_length")
         if getattr(constraint, name, None) is not None
     }
-    if annotation is type(None):
+    if annotation is NONE:
         return "null"
     if annotation is bool:
         return "true or false"

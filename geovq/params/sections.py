@@ -7,6 +7,7 @@ library needs without the pipeline have defaults; a parameter file still has to 
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -36,6 +37,7 @@ Rate = Annotated[float, Field(ge=1e-10, le=10)]
 Steps = Annotated[int, Field(ge=1, le=10_000_000)]
 StepsOrNone = Annotated[int, Field(ge=0, le=10_000_000)]
 Weight = Annotated[float, Field(ge=0, le=1_000_000)]
+Nats = Annotated[float, Field(ge=0.001, le=1_000_000)]
 Temperature = Annotated[float, Field(ge=0.001, le=100)]
 # Of codes.
 Codes = Annotated[int, Field(ge=2, le=1_000_000)]
@@ -98,9 +100,29 @@ class TrainVAE(Budget):
     hidden: Annotated[list[Width], Field(min_length=1, max_length=20)] = [512, 512]
     architecture: Literal["mlp", "conv", "conv_mlp"] = "mlp"
     likelihood: Literal["bernoulli", "logistic"] = "bernoulli"
-    kl_weight: Weight = 1.0
+    kl_target: Literal["rate"] | Nats | None = "rate"
+    kl_weight: Weight | None = None
     max_steps: Steps = 8000
     patience: Steps = 400
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_weight_is_kept_to(cls, given: Any) -> Any:
+        """Where a weight of the KL is given, the default of `kl_target` is None."""
+        if isinstance(given, dict) and given.get("kl_weight") is not None:
+            return {"kl_target": None} | given
+        return given
+
+    @model_validator(mode="after")
+    def _the_kl_has_a_target_or_a_weight(self) -> TrainVAE:
+        if self.kl_target is None and self.kl_weight is None:
+            raise ValueError("kl_target = null; allowed: 'rate' or nats, or a kl_weight beside it")
+        if self.kl_target is not None and self.kl_weight is not None:
+            raise ValueError(
+                f"kl_weight = {self.kl_weight}; allowed: null, or kl_target null beside it (it is "
+                f"{self.kl_target})"
+            )
+        return self
 
     @model_validator(mode="after")
     def _conv_mlp_has_both(self) -> TrainVAE:
@@ -152,6 +174,11 @@ class Codebooks(Section):
         """Codes at each position, (T,)."""
         first = self.codes if self.first_codes is None else self.first_codes
         return (first, *[self.codes] * (self.tokens - 1))
+
+    @property
+    def rate(self) -> float:
+        """Σ_t log K_t, nats an image."""
+        return sum(map(math.log, self.vocabulary))
 
 
 class GeodesicQuantize(Codebooks):

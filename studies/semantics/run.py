@@ -67,9 +67,9 @@ class Study:
     """Scores of clusterings; images, latents and networks are made when a score is missing."""
 
     def __init__(self, options: argparse.Namespace, params: Params) -> None:
-        change = dict(GRID) if options.latents == "grid" else {}
-        if options.kl_weight is not None:
-            change["kl_weight"] = options.kl_weight
+        weight = 1.0 if options.kl_weight is None else options.kl_weight
+        change = {"kl_target": None, "kl_weight": weight}
+        change |= GRID if options.latents == "grid" else {}
         network = params.train_vae.model_copy(update=change)
         params = params.model_copy(update={"train_vae": network})
         self.options, self.params = options, params
