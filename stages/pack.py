@@ -27,7 +27,7 @@ def main(params: Params) -> None:
             "vae_loss": _figure("train_vae", "validation_loss"),
             "vae_kl": _figure("train_vae", "validation_kl"),
             "vae_kl_weight": _figure("train_vae", "kl_weight"),
-            "bce": _figure(f"refine_{name}", "validation_bce_search"),
+            "bce": _figure(f"refine_{name}", "validation_bce_final"),
         }
         used = {"train_vae", "geodesic_quantize", "refine"}
         info = _about(params, name, figures, used, vae.config) | {"vae": "geovq", "refined": True}

@@ -14,10 +14,20 @@ STEPS = {"max_steps": 4, "evaluate_every": 2}
 SMALL = {
     **{"codes": 4, "tokens": 2, "latent_dim": 4},
     "train_vae": {**STEPS, "hidden": [8]},
-    "refine": {"codes": STEPS, "decoder": STEPS, "decoder_again": STEPS},
+    "refine": {
+        **dict.fromkeys(("codes", "decoder", "round", "decoder_again"), STEPS),
+        "rounds": 1,
+    },
     "train_ar": STEPS,
 }
-TITLES = ["VAE", "refining the codes", "refining the decoder", "tuning the decoder again", "prior"]
+TITLES = [
+    "VAE",
+    "refining the codes",
+    "refining the decoder",
+    "round 1",
+    "tuning the decoder again",
+    "prior",
+]
 
 
 @pytest.fixture(scope="module")

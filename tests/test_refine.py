@@ -10,15 +10,23 @@ from geovq.models.code_decoder import CodeDecoder
 from geovq.models.vae import VAE
 from geovq.params.sections import Refine
 from geovq.quantization.quantizer import GeodesicQuantizer
-from geovq.training.refinement import Split, choose_tokens, refine, search
+from geovq.training.refinement import (
+    Split,
+    alternate,
+    choose_tokens,
+    refine,
+    refined,
+    search,
+    tune_again,
+)
 
 
-def budgets(codes, decoder, again=0):
+def budgets(codes, decoder, again=0, rounds=0, steps=0, **more):
     budget = {"schedule": "constant", "batch_size": 32, "evaluate_every": 10}
     budget |= {"learning_rate": 0.01, "patience": 1000, "tolerance": 0.0}
-    steps = {"codes": codes, "decoder": decoder, "decoder_again": again}
-    parts = {name: {**budget, "max_steps": count} for name, count in steps.items()}
-    return Refine(**parts, candidates=0)
+    counts = {"codes": codes, "decoder": decoder, "decoder_again": again, "round": steps}
+    parts = {name: {**budget, "max_steps": count} for name, count in counts.items()}
+    return Refine(**parts, **{"candidates": 0, "rounds": rounds, **more})
 
 
 @pytest.fixture
@@ -222,7 +230,8 @@ def test_the_decoder_is_tuned_to_the_tokens_that_were_chosen(on_a_grid, again):
     make, tokens, images, means = on_a_grid
     expected = search(make(candidates=3, rate_weight=0.05), tokens, images, means)
     model, rows = make(candidates=3, rate_weight=0.05), Split(tokens, images, means)
-    found, unseen = choose_tokens(model, rows, rows, budgets(0, 0, again), seed=0)
+    found, unseen = choose_tokens(model, rows, rows)
+    tune_again(model, (found, unseen), rows, rows, budgets(0, 0, again), seed=0)
     assert (found == expected).all()
     assert (unseen == expected).all()
     with torch.no_grad():
@@ -241,7 +250,9 @@ def test_training_and_validation_images_have_tokens_of_their_own(on_a_grid, agai
     train, validation = Split(*(x[:40] for x in rows)), Split(*(x[40:] for x in rows))
     seen = []
     monkeypatch.setattr("geovq.training.loop.fit", lambda *given, **_: seen.append(given[2:4]))
-    found = choose_tokens(make(candidates=3), train, validation, budgets(0, 0, again), seed=0)
+    model = make(candidates=3)
+    found = choose_tokens(model, train, validation)
+    tune_again(model, found, train, validation, budgets(0, 0, again), seed=0)
     for tokens, given in zip(found, (train, validation), strict=True):
         assert (tokens == search(make(candidates=3), *given)).all()
     for splits in seen:
@@ -295,3 +306,113 @@ def test_search_takes_the_best_code_and_leaves_the_first(setting):
     assert (none.search(tokens, images, means) == tokens).all()
     tokenizer = PostHocTokenizer(vae, quantizer, model)
     assert (tokenizer.encode(images) == found).all()
+
+
+def every_sequence(model):
+    """All there are, (K^T, T)."""
+    return torch.cartesian_prod(*(torch.arange(codes) for codes in model.vocabulary))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("first_token", ["keep", "search"])
+@pytest.mark.parametrize("rate_weight", [0.0, 0.7])
+def test_a_beam_of_all_sequences_finds_the_best_of_all(setting, rng, first_token, rate_weight):
+    vae, quantizer, tokens, images = setting
+    means = vae.encode(images)[0]
+    options = {"first_token": first_token, "rate_weight": rate_weight}
+    model = CodeDecoder.of(vae, quantizer, beam=16, **options)
+    lengths = torch.from_numpy(rng.exponential(1, (2, 2, 4))).float()
+    model.lengths.copy_(lengths)
+    found = model.step(tokens, images, means, 0)
+    positions = (0, 1) if first_token == "search" else (1,)
+    for row, best, image in zip(tokens, found, images, strict=True):
+        tried = every_sequence(model)
+        if first_token == "keep":
+            tried = tried[tried[:, 0] == row[0]]
+        nats = model(tried, image.expand(len(tried), 6, 5))
+        for t in positions:
+            nats = nats + rate_weight * lengths[0, t, tried[:, t]]
+        assert (tried[nats.argmin()] == best).all()
+
+
+@torch.no_grad()
+def test_a_narrow_beam_keeps_the_sums_nearest_to_the_mean(setting, rng):
+    vae, _, _, images = setting
+    means = vae.encode(images)[0]
+    quantizer = GeodesicQuantizer(6, 3, metric="precision", neighbors=5)
+    quantizer.fit(means.numpy(), rng.normal([0, -3, -1, 1], 0.1, (120, 4)))
+    tokens = torch.from_numpy(rng.integers(6, size=(120, 3)))
+    model = CodeDecoder.of(vae, quantizer, beam=2)
+    vectors = [model.vectors(t) * model.scale for t in range(3)]
+    found = model.step(tokens, images, means, 0)
+    for row, best, mean, image in zip(tokens, found, means * model.scale, images, strict=True):
+        kept = [(int(row[0]),)]
+        for _ in (1, 2):
+            longer = [(*sequence, code) for sequence in kept for code in range(6)]
+            gap = lambda s: float((mean - sum(v[c] for v, c in zip(vectors, s))).norm())  # noqa: B023, B905, E731
+            kept = sorted(longer, key=gap)[:2]
+        tried = torch.tensor([row.tolist(), *kept])
+        nats = model(tried, image.expand(len(tried), 6, 5))
+        assert nats.min() == pytest.approx(model(best[None], image[None]).item(), rel=1e-5)
+
+
+@torch.no_grad()
+def test_a_search_decodes_no_more_at_once_than_fits(setting, monkeypatch):
+    vae, quantizer, tokens, images = setting
+    means = vae.encode(images)[0]
+    model = CodeDecoder.of(vae, quantizer, candidates=3, beam=3, first_token="search")
+    whole = model.search(tokens, images, means)
+    sizes = []
+    real = model.decoder.forward
+    monkeypatch.setattr("geovq.models.code_decoder.AT_ONCE", 300)
+    monkeypatch.setattr(model.decoder, "forward", lambda x: (sizes.append(len(x)), real(x))[1])
+    assert (model.search(tokens, images, means) == whole).all()
+    assert max(sizes) * 30 <= 300 + 120  # the given sequence beside those of the beam
+    assert (model.search(tokens[:1], images[:1], means[:1]) == whole[:1]).all()
+
+
+@torch.no_grad()
+def test_the_first_token_may_be_searched(setting):
+    vae, quantizer, tokens, images = setting
+    means = vae.encode(images)[0]
+    model = CodeDecoder.of(vae, quantizer, candidates=4, first_token="search")
+    first = torch.stack([torch.stack([torch.full((120,), c), tokens[:, 1]], 1) for c in range(4)])
+    best = torch.stack([model(tried, images) for tried in first]).argmin(0)
+    assert (model.search(tokens, images, means)[:, 0] == best).all()
+    assert (best != tokens[:, 0]).any()
+
+
+def test_rounds_lower_the_loss_of_unseen_images_and_keep_to_one_rule(setting):
+    vae, quantizer, tokens, images = setting
+    with torch.no_grad():
+        means = vae.encode(images)[0]
+    train, validation = (Split(*(x[rows] for x in (tokens, images, means)))
+                         for rows in (slice(0, 80), slice(80, 120)))  # fmt: skip
+    params = budgets(0, 0, rounds=4, steps=30, candidates=4, gain=0.0)
+    model, chosen, found = refined(vae, quantizer, train, validation, params, seed=0)
+    rounds = [value for name, value in found.items() if name.startswith("round")]
+    assert rounds
+    assert all(after < before for before, after in zip([found["search"], *rounds], rounds))  # noqa: B905
+    assert found["final"] == rounds[-1]
+    with torch.no_grad():
+        assert (model.search(*validation) == chosen[1]).all()
+        assert model(chosen[1], validation.images).mean().item() == pytest.approx(found["final"])
+
+
+def test_a_round_that_does_not_help_is_undone_and_one_that_hardly_does_is_the_last(setting):
+    vae, quantizer, tokens, images = setting
+    with torch.no_grad():
+        means = vae.encode(images)[0]
+    rows = Split(tokens, images, means)
+    model = CodeDecoder.of(vae, quantizer, candidates=4)
+    chosen = choose_tokens(model, rows, rows)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    harmful = budgets(0, 0, rounds=3, steps=30, candidates=4)
+    other = Split(tokens, 1 - images, means)  # what is learnt of these is wrong of the others
+    after, rounds = alternate(model, chosen, other, rows, harmful, seed=0)
+    assert rounds == []
+    assert after is chosen
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    enough = budgets(0, 0, rounds=3, steps=30, candidates=4, gain=1.0)
+    _, rounds = alternate(model, chosen, rows, rows, enough, seed=0)
+    assert len(rounds) == 1

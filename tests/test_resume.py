@@ -20,14 +20,13 @@ from geovq import Codec
 from geovq.cli.commands import main
 from geovq.errors import InputError, TrainingWarning
 from geovq.files.writing import PARTIAL
-from geovq.models.code_decoder import CodeDecoder
 from geovq.models.vae import VAE
 from geovq.params.sections import Refine, TrainAR, TrainClassifier, TrainVAE, TrainVQVAE
 from geovq.quantization.quantizer import GeodesicQuantizer
-from geovq.training import checkpoints
+from geovq.training import checkpoints, refinement
 from geovq.training.classifier import train_classifier
 from geovq.training.prior import train_prior
-from geovq.training.refinement import Split, choose_tokens, refine
+from geovq.training.refinement import Split
 from geovq.training.steps import Training
 from geovq.training.vae import train_vae
 from geovq.training.vqvae import train_vqvae
@@ -102,12 +101,10 @@ def refined(images, log, kept):
         means = one.encode(images)[0]
     quantizer = GeodesicQuantizer(3, 2, metric="euclidean", neighbors=5).fit(means.numpy())
     tokens = torch.from_numpy(quantizer.encode(means.numpy()))
-    params = Refine(codes=BUDGET, decoder=BUDGET, decoder_again=BUDGET, candidates=2)
-    model = CodeDecoder.of(one, quantizer, **params.search)
-    train, validation = (Split(tokens[s], images[s], means[s]) for s in (slice(30), slice(30, 40)))
-    pairs = [*zip(train[:2], validation[:2], strict=True)]
-    found = refine(model, *pairs, params, 0, kept)
-    chosen = choose_tokens(model, train, validation, params, 0, kept)
+    names = "codes", "decoder", "round", "decoder_again"
+    params = Refine(**dict.fromkeys(names, BUDGET), rounds=2, gain=0.0, candidates=2)
+    splits = (Split(tokens[s], images[s], means[s]) for s in (slice(30), slice(30, 40)))
+    model, chosen, found = refinement.refined(one, quantizer, *splits, params, 0, kept)
     return model, (found, [rows.tolist() for rows in chosen])
 
 
@@ -321,7 +318,7 @@ def work(tmp_path, monkeypatch):
 
 
 FIT = "fit digits.npz model --codes 4 --tokens 2 --latent-dim 3 --steps 30 -S train_vae.hidden=[8]"
-FIT += " -S train_ar.evaluate_every=10 -S train_vae.evaluate_every=10"
+FIT += " -S train_ar.evaluate_every=10 -S train_vae.evaluate_every=10 -S refine.rounds=0"
 
 
 def geovq(command, status=0):

@@ -47,7 +47,7 @@ def test_what_is_searched_is_a_parameter_and_its_values_are_allowed(name):
 
 def test_a_total_is_distortion_and_code_length():
     files = {
-        "refine_geodesic": {"validation_bce_search": 80.0},
+        "refine_geodesic": {"validation_bce_final": 80.0},
         "train_ar_geodesic": {"validation_bits_per_token": 6.0},
     }
     assert geodesic_total(files.__getitem__, 5) == pytest.approx(80 + 30 * np.log(2))

@@ -23,7 +23,7 @@ def test_short_names_full_names_and_sections_go_to_the_same_places():
     whole = settings({"codes": 16, "train_ar.cell": "lstm", "latent_dim": 8, "steps": 30})
     parts = {"geodesic_quantize": {"codes": 16}, "train_ar": {"cell": "lstm", "max_steps": 30}}
     parts["train_vae"] = TrainVAE(latent_dim=8, max_steps=30)
-    parts["refine"] = {"codes": {"max_steps": 30}, "decoder": {"max_steps": 30}}
+    parts["refine"] = {part: {"max_steps": 30} for part in ("codes", "decoder", "round")}
     assert whole == settings(parts)
     assert whole.train_vae.patience == Settings().train_vae.patience
     assert whole.refine.codes.learning_rate == Settings().refine.codes.learning_rate

@@ -8,6 +8,7 @@ import time
 from tqdm.auto import tqdm
 
 from geovq.codec.settings import Settings
+from geovq.params.sections import Budget
 from geovq.training.loop import Log, Watch
 
 __all__ = ["Pace"]
@@ -29,7 +30,10 @@ class Pace:
 
     def __init__(self, chosen: Settings, watch: Watch) -> None:
         vae, refine, prior = chosen.train_vae, chosen.refine, chosen.train_ar
-        tuned = [] if refine is None else [refine.codes, refine.decoder, refine.decoder_again]
+        tuned: list[Budget] = []
+        if refine is not None:
+            rounds = [refine.round] * refine.rounds
+            tuned = [refine.codes, refine.decoder, *rounds, refine.decoder_again]
         budgets = [budget for budget in (vae, *tuned, prior) if budget is not None]
         self.steps = sum(budget.max_steps for budget in budgets)
         self.watch = watch

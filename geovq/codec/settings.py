@@ -44,6 +44,7 @@ SHORT = {
         "train_vae.max_steps",
         "refine.codes.max_steps",
         "refine.decoder.max_steps",
+        "refine.round.max_steps",
         "train_ar.max_steps",
     ],
 }

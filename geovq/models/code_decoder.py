@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CodeDecoder"]
 
+AT_ONCE = 16_000_000  # numbers of 4 bytes: pixels that a search decodes
+
 
 class CodeDecoder(CodeTables):
     """An image is decoded from the sum of its tokens' vectors.
@@ -42,6 +44,11 @@ class CodeDecoder(CodeTables):
         Codes that `search` tries at each position, and how often it goes over all positions.
     rate_weight : float
         What a nat of code length is worth there, in nats of bce.
+    beam : int
+        Sequences of tokens that `search` begins with, of which the best is kept; 1: those given.
+    first_token : {'keep', 'search'}
+        Whether the first token, which carries the partition, stays as it is; on a grid there is
+        no such token.
     grid : bool
         Whether the vectors of all positions are one codebook (K, D/T), as in the layout of that
         name; otherwise each position has its own, (K, D).
@@ -55,8 +62,9 @@ class CodeDecoder(CodeTables):
     ----------
     scale : Tensor of shape (D,)
         Of the quantiser.
-    lengths : Tensor of shape (sweeps, T, max K)
-        Code length of each code at each position, in nats, as each sweep counts it.
+    lengths : Tensor of shape (steps, T, max K)
+        Code length of each code at each position, in nats, as each step of the search counts it:
+        the beam, if there is one, and the sweeps.
     """
 
     scale: Tensor
@@ -76,6 +84,8 @@ class CodeDecoder(CodeTables):
         likelihood: str = "bernoulli",
         again: bool = False,
         made_from: Sequence[str] = (),
+        beam: int = 1,
+        first_token: str = "keep",
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
@@ -91,15 +101,21 @@ class CodeDecoder(CodeTables):
             "likelihood": likelihood,
             "again": again,
             "made_from": list(made_from),
+            "beam": beam,
+            "first_token": first_token,
         }
+        self.beam = 1 if grid else beam  # for there codes do not add up
         self.candidates, self.rate_weight = candidates, rate_weight
         self.vocabulary = tuple(vocabulary)
         self.layout = refined_layout(grid)(len(vocabulary), latent_dim)
+        kept = first_token == "keep" and not grid
+        self.searched = range(int(kept), len(vocabulary))  # positions whose tokens may change
         tables = [vocabulary[places.start] for places in self.layout.tables]
         check_size("code vectors", sum(tables), self.layout.width)
-        check_size("code lengths", sweeps, len(vocabulary), max(vocabulary))
+        steps = sweeps + (self.beam > 1)
+        check_size("code lengths", steps, len(vocabulary), max(vocabulary))
         self.register_buffer("scale", torch.ones(latent_dim))
-        self.register_buffer("lengths", torch.zeros(sweeps, len(vocabulary), max(vocabulary)))
+        self.register_buffer("lengths", torch.zeros(steps, len(vocabulary), max(vocabulary)))
         self.codebooks = nn.ParameterList(torch.zeros(k, self.layout.width) for k in tables)
         self.decoder = decoder(architecture, image_shape, hidden, latent_dim)
         self.again = decoder(architecture, image_shape, hidden, latent_dim) if again else None
@@ -109,7 +125,7 @@ class CodeDecoder(CodeTables):
     def of(cls, vae: VAE, quantizer: GeodesicQuantizer, **search: Any) -> CodeDecoder:
         """Decoder and likelihood of a VAE, and the codes that a quantiser made of its latents.
 
-        `search` are `candidates`, `sweeps` and `rate_weight`.
+        `search` are `first_token`, `beam`, `candidates`, `sweeps` and `rate_weight`.
         """
         origins = cls.origins(vae, quantizer)
         with initial_weights():  # which are replaced
@@ -149,22 +165,16 @@ class CodeDecoder(CodeTables):
         return self.decoder if self.again is None else self.again
 
     def search(self, tokens: Tensor, images: Tensor, means: Tensor) -> Tensor:
-        """Better tokens: all sweeps, one after another; arguments and result as in `sweep`."""
+        """Better tokens: all steps, one after another; arguments and result as in `step`."""
         for number in range(len(self.lengths)):
-            tokens = self.sweep(tokens, images, means, number)
+            tokens = self.step(tokens, images, means, number)
         return tokens
 
-    @torch.no_grad()
-    def sweep(self, tokens: Tensor, images: Tensor, means: Tensor, number: int = 0) -> Tensor:
-        """Better tokens: at each position in turn, the code of the least bce + weighted length.
+    def step(self, tokens: Tensor, images: Tensor, means: Tensor, number: int) -> Tensor:
+        """Better tokens: the first step is the beam, if there is one, the others are sweeps.
 
-        One sweep of iterated conditional modes (Besag 1986,
-        https://doi.org/10.1111/j.2517-6161.1986.tb01412.x); counting lengths too makes it
-        entropy-constrained quantisation (Chou, Lookabaugh & Gray 1989,
-        https://doi.org/10.1109/29.17498), measured where it matters, in pixels. Only `candidates`
-        codes are decoded: those with the least ½ · squared distance between latent and posterior
-        mean, in σ of the posterior where the quantiser's metric knows it, + weighted length.
-        A token that carries the partition stays: the first, but on a grid.
+        However many images there are, they are taken so many at once that what is computed of them
+        stays below a hundred megabytes.
 
         Parameters
         ----------
@@ -173,18 +183,79 @@ class CodeDecoder(CodeTables):
         means : Tensor of shape (N, D)
             Posterior means.
         number : int
-            Of the sweep: which row of `lengths` counts.
+            Of the step: which row of `lengths` counts.
 
         Returns
         -------
         Tensor of shape (N, T), int64
+        """
+        codes = max(self.vocabulary)
+        if self.beam > 1 and number == 0:
+            tried, method = self.beam, self._best_of_beam
+        else:
+            tried, method = min(max(self.candidates, 1), codes), self._sweep
+        size = max(1, AT_ONCE // (tried * max(images.shape[1:].numel(), codes)))
+        parts = zip(tokens.split(size), images.split(size), means.split(size), strict=True)
+        return torch.cat([method(t, x, m, number) for t, x, m in parts])
+
+    @torch.no_grad()
+    def _best_of_beam(self, tokens: Tensor, images: Tensor, means: Tensor, number: int) -> Tensor:
+        """Of the given tokens and those of a beam search, whatever has the least bce + length.
+
+        Position by position, `beam` sequences of codes are kept: those whose sum, so far, has the
+        least ½ · squared distance to the posterior mean + weighted length (Babenko & Lempitsky
+        2014, https://doi.org/10.1109/CVPR.2014.124). Then all are decoded.
+        """
+        goal, n = means * self.scale, len(tokens)
+        kept = slice(0, self.searched.start)
+        found = tokens[:, None, kept]  # sequences (N, beam, t)
+        sums = torch.zeros_like(goal)[:, None]
+        for t in range(kept.stop):
+            sums = sums + (self.vectors(t) * self.scale)[found[:, :, t]]
+        costs = goal.new_zeros(n, 1)
+        for t in self.searched:
+            codes = self.vectors(t) * self.scale
+            lengths = self.rate_weight * self.lengths[number, t, : len(codes)]
+            rest = goal[:, None] - sums
+            gaps = codes.square().sum(1) - 2 * rest @ codes.T + rest.square().sum(2, keepdim=True)
+            guesses = 0.5 * gaps + (costs[:, :, None] + lengths)  # (N, beam, K)
+            best = guesses.flatten(1).topk(min(self.beam, guesses[0].numel()), largest=False)
+            before, code = best.indices // len(codes), best.indices % len(codes)
+            costs = costs.gather(1, before) + lengths[code]
+            wide = before[:, :, None]
+            sums = sums.gather(1, wide.expand(-1, -1, sums.shape[2])) + codes[code]
+            found = torch.cat([found.gather(1, wide.expand(-1, -1, t)), code[:, :, None]], 2)
+        found = torch.cat([tokens[:, None], found], 1)
+        logits = self.decoder(self.latents(found.flatten(0, 1)))
+        repeated = images.repeat_interleave(found.shape[1], 0)
+        nats = self.likelihood(logits, repeated).view(found.shape[:2])
+        lengths = self.code_lengths(found.flatten(0, 1), number).view(nats.shape)
+        nats = nats + self.rate_weight * lengths
+        return found[torch.arange(n, device=found.device), nats.argmin(1)]
+
+    def code_lengths(self, tokens: Tensor, number: int = -1) -> Tensor:
+        """Nats that tokens (N, T) take as a step counts them, (N,); kept ones are not counted."""
+        positions = torch.arange(len(self.vocabulary), device=tokens.device)
+        return self.lengths[number][positions, tokens][:, self.searched.start :].sum(1)
+
+    @torch.no_grad()
+    def _sweep(self, tokens: Tensor, images: Tensor, means: Tensor, number: int) -> Tensor:
+        """Better tokens: at each position in turn, the code of the least bce + weighted length.
+
+        One sweep of iterated conditional modes (Besag 1986,
+        https://doi.org/10.1111/j.2517-6161.1986.tb01412.x); counting lengths too makes it
+        entropy-constrained quantisation (Chou, Lookabaugh & Gray 1989,
+        https://doi.org/10.1109/29.17498), measured where it matters, in pixels. Only `candidates`
+        codes are decoded: those with the least ½ · squared distance between latent and posterior
+        mean, in σ of the posterior where the quantiser's metric knows it, + weighted length.
+        Only positions in `searched` change.
         """
         tokens, rows = tokens.clone(), torch.arange(len(tokens), device=tokens.device)
         others_tried = min(self.candidates, max(self.vocabulary)) - 1
         if others_tried < 1:
             return tokens
         kept = self.likelihood(self.decoder(self.latents(tokens)), images)
-        for t in self.layout.searched:
+        for t in self.searched:
             vectors, present = self.vectors(t), tokens[:, t : t + 1]
             others = self.latents(tokens) - vectors[present[:, 0]]
             costs = self.rate_weight * self.lengths[number, t, : len(vectors)]

@@ -238,6 +238,14 @@ class RefineDecoder(Budget):
     patience: Steps = 300
 
 
+class RefineRound(RefineDecoder):
+    """Codes and decoder together, to tokens that were chosen: in every round."""
+
+    place = "refine.round"
+
+    max_steps: StepsOrNone = 1000
+
+
 class RefineAgain(RefineDecoder):
     """The decoder once more, after the search; nothing unless asked for."""
 
@@ -251,15 +259,21 @@ class Refine(Section):
 
     codes: RefineCodes = RefineCodes()
     decoder: RefineDecoder = RefineDecoder()
+    first_token: Literal["keep", "search"] = "keep"
+    beam: Annotated[int, Field(ge=1, le=10_000)] = 8
     candidates: Annotated[int, Field(ge=0, le=1_000_000)] = 8
     sweeps: Annotated[int, Field(ge=1, le=1000)] = 1
     rate_weight: Weight = 0.0
+    rounds: Annotated[int, Field(ge=0, le=1000)] = 3
+    gain: Annotated[float, Field(ge=0, le=1)] = 0.002
+    round: RefineRound = RefineRound()
     decoder_again: RefineAgain = RefineAgain()
 
     @property
     def search(self) -> dict[str, Any]:
         """How tokens are chosen, as `CodeDecoder` takes it."""
-        return self.model_dump(include={"candidates", "sweeps", "rate_weight"})
+        kept = ("first_token", "beam", "candidates", "sweeps", "rate_weight")
+        return self.model_dump(include=set(kept))
 
 
 class TrainVQVAE(Codebooks, Budget):

@@ -159,11 +159,6 @@ class Layout:
         """Whether a position is a partition of what it sees, not a correction of others."""
         return True
 
-    @property
-    def searched(self) -> range:
-        """Positions that may be given other codes; the first, which carries the partition, not."""
-        return range(1, self.positions)
-
     # --- shown
 
     @property
@@ -233,10 +228,6 @@ class Grid(Layout):
     def fitted_on(self, rows: Array, seed: int) -> Array:
         cells = rows.reshape(len(rows) * self.positions, -1)
         return cells[sample_cells(len(cells), seed)]
-
-    @property
-    def searched(self) -> range:
-        return range(self.positions)
 
     def cells(self, grid: tuple[int, int] | None) -> tuple[int, int] | None:
         return grid if grid and grid[0] * grid[1] == self.positions else None

@@ -23,8 +23,8 @@ class Callback(Protocol):
         Parameters
         ----------
         title : str
-            Of the training: `VAE`, `refining the codes`, `refining the decoder`, `tuning the
-            decoder again`, `prior`.
+            Of the training: `VAE`, `refining the codes`, `refining the decoder`, `round 1` and so
+            on, `tuning the decoder again`, `prior`.
         step : int
             Optimiser steps so far, from 1 in each training. Of one that is resumed, or was done
             before, all evaluations are told again.

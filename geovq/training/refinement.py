@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 
 from geovq.batches import best_device, in_batches
 from geovq.models.code_decoder import CodeDecoder
-from geovq.models.distortion import distortion
 from geovq.models.vae import VAE
 from geovq.params.sections import Budget, Refine
 from geovq.quantization.quantizer import GeodesicQuantizer
@@ -20,7 +20,15 @@ from geovq.quantization.rate import marginals
 from geovq.training import loop
 from geovq.training.loop import Watch
 
-__all__ = ["Split", "choose_tokens", "refine", "refined", "search"]
+__all__ = [
+    "Split",
+    "alternate",
+    "choose_tokens",
+    "refine",
+    "refined",
+    "search",
+    "tune_again",
+]
 
 
 class Split(NamedTuple):
@@ -50,7 +58,7 @@ def refined(
     checkpoints: Path | None = None,
     watch: Watch | None = None,
 ) -> tuple[CodeDecoder, tuple[Tensor, Tensor], dict[str, float]]:
-    """All of the refinement: `refine`, then `choose_tokens`.
+    """All of the refinement: `refine`, `choose_tokens`, `alternate` and `tune_again`.
 
     Parameters
     ----------
@@ -73,18 +81,22 @@ def refined(
     tokens : pair of Tensor of shape (N, T), int64
         Of the training and the validation images.
     bce : dict
-        As `refine` gives it, and after the `search`: on the validation split, in nats per image.
+        As `refine` gives it, after the `search`, after `round_1` and so on, and the `final` one: on
+        the validation split, in nats per image.
     """
     model = CodeDecoder.of(vae, quantizer, **params.search)
     pairs = (train.tokens, validation.tokens), (train.images, validation.images)
     found = refine(model, *pairs, params, seed, checkpoints, watch)
-    tokens = choose_tokens(model, train, validation, params, seed, checkpoints, watch)
-    (logits,) = in_batches(model.decode, tokens[1])
-    return (
-        model,
-        tokens,
-        {**found, "search": distortion(logits, validation.images, model.likelihood)},
-    )
+    tokens = choose_tokens(model, train, validation)
+    found["search"] = _bce(model, tokens[1], validation)
+    tokens, rounds = alternate(model, tokens, train, validation, params, seed, checkpoints, watch)
+    found |= {f"round_{number}": bce for number, bce in enumerate(rounds, 1)}
+    tune_again(model, tokens, train, validation, params, seed, checkpoints, watch)
+    return model, tokens, {**found, "final": _bce(model, tokens[1], validation)}
+
+
+def _bce(model: CodeDecoder, tokens: Tensor, split: Split) -> float:
+    return in_batches(model, tokens, split.images)[0].double().mean().item()
 
 
 def refine(
@@ -163,29 +175,14 @@ def _fit_parts(
         run(model, loss, train, validation, budget, title=title)
 
 
-def choose_tokens(
-    model: CodeDecoder,
-    train: Split,
-    validation: Split,
-    params: Refine,
-    seed: int,
-    checkpoints: Path | None = None,
-    watch: Watch | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Search the tokens; then tune a decoder to them, the search keeping the one it had.
+def choose_tokens(model: CodeDecoder, train: Split, validation: Split) -> tuple[Tensor, Tensor]:
+    """Search the tokens of both splits, from those that the quantiser gave.
 
     Parameters
     ----------
     model : CodeDecoder
-        Its `lengths` are set, and where `params.decoder_again` has steps, so is `again`.
+        Its `lengths` are set.
     train, validation : Split
-    params : Refine
-    seed : int
-        Of the batches.
-    checkpoints : Path, optional
-        As in `geovq.training.vae.train_vae`.
-    watch : callable, optional
-        As in `refined`.
 
     Returns
     -------
@@ -194,18 +191,92 @@ def choose_tokens(
     """
     tokens = search(model, *train)
     (unseen,) = in_batches(model.search, *validation, title="validation tokens")
+    return tokens, unseen
+
+
+def alternate(
+    model: CodeDecoder,
+    tokens: tuple[Tensor, Tensor],
+    train: Split,
+    validation: Split,
+    params: Refine,
+    seed: int,
+    checkpoints: Path | None = None,
+    watch: Watch | None = None,
+) -> tuple[tuple[Tensor, Tensor], list[float]]:
+    """Tune codes and decoder to the chosen tokens, choose tokens anew, and so on.
+
+    A round counts only if it lowers bce + weighted code length of the validation images, whose
+    tokens are chosen as those of any unseen image: by the final model, from what the quantiser
+    gave. One that lowers it by less than the share `gain` of itself is the last, and so is one
+    that does not.
+
+    Parameters
+    ----------
+    model : CodeDecoder
+        Is tuned in place.
+    tokens : pair of Tensor of shape (N, T), int64
+        As `choose_tokens` gives them.
+    train, validation : Split
+        With the quantiser's tokens.
+    params : Refine
+    seed, checkpoints, watch
+        As in `refined`.
+
+    Returns
+    -------
+    tokens : pair of Tensor of shape (N, T), int64
+    bce : list of float
+        Of the validation images after each round that counts, in nats per image.
+    """
+
+    def score(unseen: Tensor) -> float:
+        nats = _bce(model, unseen, validation)
+        return nats + model.rate_weight * in_batches(model.code_lengths, unseen)[0].mean().item()
+
+    best, bces = score(tokens[1]), []
+    for number in range(1, 1 + params.rounds * bool(params.round.max_steps)):
+        before = deepcopy(model.state_dict())
+        parts, title = [model.codebooks, model.decoder, model.likelihood], f"round {number}"
+        splits = [tokens[0], train.images], [tokens[1], validation.images]
+        _fit_parts(model, parts, *splits, params.round, seed, title, checkpoints, watch)
+        chosen = choose_tokens(model, train, validation)
+        reached = score(chosen[1])
+        if reached >= best:
+            model.load_state_dict(before)
+            break
+        gain, best, tokens = best - reached, reached, chosen
+        bces.append(_bce(model, tokens[1], validation))
+        if gain < params.gain * best:
+            break
+    return tokens, bces
+
+
+def tune_again(
+    model: CodeDecoder,
+    tokens: tuple[Tensor, Tensor],
+    train: Split,
+    validation: Split,
+    params: Refine,
+    seed: int,
+    checkpoints: Path | None = None,
+    watch: Watch | None = None,
+) -> None:
+    """Tune a copy of the decoder to the tokens, which decodes; the search keeps the one it had.
+
+    Nothing where `params.decoder_again` has no steps. Arguments are those of `alternate`.
+    """
     if params.decoder_again.max_steps:
-        splits = [tokens, train.images], [unseen, validation.images]
+        splits = [tokens[0], train.images], [tokens[1], validation.images]
         parts, title = [model.part_ways()], "tuning the decoder again"
         again = params.decoder_again
         _fit_parts(model, parts, *splits, again, seed, title, checkpoints, watch)
-    return tokens, unseen
 
 
 def search(model: CodeDecoder, tokens: Tensor, images: Tensor, means: Tensor) -> Tensor:
     """Choose training tokens by what they decode to, and by their code length if that has a weight.
 
-    Each sweep counts lengths by the frequencies of the tokens before it; the model keeps them, so
+    Each step counts lengths by the frequencies of the tokens before it; the model keeps them, so
     that `model.search` does the same to other images.
 
     Parameters
@@ -224,6 +295,6 @@ def search(model: CodeDecoder, tokens: Tensor, images: Tensor, means: Tensor) ->
     for number, lengths in enumerate(model.lengths):
         for row, p in zip(lengths, marginals(tokens.numpy(), model.vocabulary), strict=True):
             row[: len(p)] = -torch.from_numpy(p).log().float()  # MPS has no float64
-        sweep, title = partial(model.sweep, number=number), f"choosing tokens, sweep {number + 1}"
-        (tokens,) = in_batches(sweep, tokens, images, means, title=title)
+        step, title = partial(model.step, number=number), f"choosing tokens, step {number + 1}"
+        (tokens,) = in_batches(step, tokens, images, means, title=title)
     return tokens

@@ -52,7 +52,7 @@ def code_length(read: Read, tokens: int) -> float:
 
 
 def geodesic_total(read: Read, tokens: int) -> float:
-    return read("refine_geodesic")["validation_bce_search"] + code_length(read, tokens)
+    return read("refine_geodesic")["validation_bce_final"] + code_length(read, tokens)
 
 
 @dataclass(frozen=True)
