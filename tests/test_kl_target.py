@@ -5,6 +5,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from geovq.batches import in_batches
+from geovq.codec.settings import settings
 from geovq.errors import InputError, TrainingWarning
 from geovq.models.vae import VAE, gaussian_kl
 from geovq.params.sections import TrainVAE
@@ -76,22 +77,42 @@ def test_models_of_several_weights_compare_by_an_exact_penalty(images):
 def test_a_rate_needs_codes_and_a_target_that_is_missed_is_a_warning(images):
     budget = {"max_steps": 2, "evaluate_every": 1, "patience": 2}
     params = TrainVAE(hidden=[8], latent_dim=2, **budget)
-    with pytest.raises(InputError, match="kl_target = 'rate': no codes follow; allowed: nats"):
+    with pytest.raises(
+        InputError, match=r"train_vae.kl_target = '1.5 rate': no codes follow; allowed: nats"
+    ):
         train_vae(images, images, params, 0)
-    with pytest.warns(TrainingWarning, match="kl_target = rate wants 50; raise train_vae.max_step"):
+    with pytest.warns(
+        TrainingWarning, match="kl_target = 1.5 rate wants 75; raise train_vae.max_step"
+    ):
         train_vae(images, images, params, 0, rate=50.0)
 
 
 @pytest.mark.parametrize(
     ("given", "target", "weight"),
-    [({}, "rate", None), ({"kl_weight": 0.5}, None, 0.5), ({"kl_target": 12}, 12, None)],
+    [({}, "1.5 rate", None), ({"kl_weight": 0.5}, None, 0.5), ({"kl_target": 12}, 12, None)],
 )
 def test_a_weight_or_a_target(given, target, weight):
     params = TrainVAE(**given)
     assert (params.kl_target, params.kl_weight) == (target, weight)
 
 
-@pytest.mark.parametrize("given", [{"kl_target": 3.0, "kl_weight": 1.0}, {"kl_target": None}])
-def test_not_both_and_not_neither(given):
-    with pytest.raises(ValueError, match=r"kl_(weight|target) = .*; allowed: .* beside it"):
-        TrainVAE(**given)
+def test_a_target_is_the_rate_or_so_many_times_it():
+    for said, nats in (("rate", 20.0), ("1.5 rate", 30.0), ("0.25 rate", 5.0), (7, 7.0)):
+        assert TrainVAE(kl_target=said).target(20.0) == nats
+    assert TrainVAE(kl_weight=1.0).target(20.0) is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"kl_target": 3.0, "kl_weight": 1.0},
+        {"kl_target": None},
+        {"kl_target": "0 rate"},
+        {"kl_target": "rates"},
+        {"kl_target": "-1 rate"},
+        {"kl_target": ""},
+    ],
+)
+def test_all_else_is_refused(given):
+    with pytest.raises(InputError, match=r"train_vae.kl_(weight|target) = .*; allowed: "):
+        settings({"train_vae": given})

@@ -111,6 +111,8 @@ def _one(annotation: Any, constraints: Sequence[Any]) -> str:
         return "null"
     if annotation is bool:
         return "true or false"
+    if annotation is str and "min_length" not in bound:
+        return "'rate' or so many times it, as '1.5 rate'"
     if annotation is str:
         return f"a path of {bound['min_length']} to {bound['max_length']:,} characters"
     if annotation in (int, float):

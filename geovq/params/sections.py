@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from geovq.errors import InputError
 from geovq.quantization.layout import LAYOUTS, LayoutName
 
 __all__ = [
@@ -38,6 +39,7 @@ Steps = Annotated[int, Field(ge=1, le=10_000_000)]
 StepsOrNone = Annotated[int, Field(ge=0, le=10_000_000)]
 Weight = Annotated[float, Field(ge=0, le=1_000_000)]
 Nats = Annotated[float, Field(ge=0.001, le=1_000_000)]
+TimesRate = Annotated[str, Field(pattern=r"^([0-9]{1,3}(\.[0-9]{1,3})? )?rate$")]
 Temperature = Annotated[float, Field(ge=0.001, le=100)]
 # Of codes.
 Codes = Annotated[int, Field(ge=2, le=1_000_000)]
@@ -100,7 +102,7 @@ class TrainVAE(Budget):
     hidden: Annotated[list[Width], Field(min_length=1, max_length=20)] = [512, 512]
     architecture: Literal["mlp", "conv", "conv_mlp"] = "mlp"
     likelihood: Literal["bernoulli", "logistic"] = "bernoulli"
-    kl_target: Literal["rate"] | Nats | None = "rate"
+    kl_target: TimesRate | Nats | None = "1.5 rate"
     kl_weight: Weight | None = None
     max_steps: Steps = 8000
     patience: Steps = 400
@@ -116,12 +118,40 @@ class TrainVAE(Budget):
     @model_validator(mode="after")
     def _the_kl_has_a_target_or_a_weight(self) -> TrainVAE:
         if self.kl_target is None and self.kl_weight is None:
-            raise ValueError("kl_target = null; allowed: 'rate' or nats, or a kl_weight beside it")
+            raise ValueError("kl_target = null; allowed: nats or rate, or a kl_weight beside it")
         if self.kl_target is not None and self.kl_weight is not None:
             raise ValueError(
                 f"kl_weight = {self.kl_weight}; allowed: null, or kl_target null beside it (it is "
                 f"{self.kl_target})"
             )
+        return self
+
+    def target(self, rate: float | None) -> float | None:
+        """What the KL should be, in nats an image; None where its weight is given.
+
+        Parameters
+        ----------
+        rate : float, optional
+            Of the codes that follow, in nats an image.
+
+        Raises
+        ------
+        InputError
+            It depends on the rate, and none is given.
+        """
+        if not isinstance(self.kl_target, str):
+            return self.kl_target
+        if rate is None:
+            raise InputError(
+                f"{self.key('kl_target')} = {self.kl_target!r}: no codes follow; allowed: nats"
+            )
+        factor, _, _ = self.kl_target.rpartition("rate")
+        return float(factor or 1) * rate
+
+    @model_validator(mode="after")
+    def _the_target_is_above_nothing(self) -> TrainVAE:
+        if isinstance(self.kl_target, str) and not self.target(1.0):
+            raise ValueError(f"kl_target = {self.kl_target!r}; allowed: more than 0 rate")
         return self
 
     @model_validator(mode="after")

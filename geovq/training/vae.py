@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from geovq.batches import in_batches
-from geovq.errors import InputError
 from geovq.models.vae import VAE
 from geovq.params.sections import TrainVAE
 from geovq.training import loop
@@ -74,7 +73,7 @@ def train_vae(
     checkpoints : Path, optional
         Folder where what training has come to is kept, so that it can be resumed.
     rate : float, optional
-        Of the codes that are to follow, in nats an image, for `kl_target: rate`.
+        Of the codes that are to follow, in nats an image, where the target depends on it.
 
     Returns
     -------
@@ -85,12 +84,12 @@ def train_vae(
     Raises
     ------
     InputError
-        The target is a rate, and none is given.
+        The target depends on the rate, and none is given.
     """
     network = params.model_dump(include={"latent_dim", "hidden", "architecture", "likelihood"})
     with initial_weights(seed):
         vae = VAE(train.shape[1:], **network)
-    target = rate if params.kl_target == "rate" else params.kl_target
+    target = params.target(rate)
     run = partial(loop.fit, seed=seed, log=log, checkpoints=checkpoints, title="VAE")
     if params.kl_weight is not None:
         weight = params.kl_weight
@@ -100,9 +99,8 @@ def train_vae(
             return bce + weight * kl
 
         run(vae, loss, [train], [validation], params)
-    elif target is None:
-        raise InputError("kl_target = 'rate': no codes follow; allowed: nats an image")
     else:
+        assert target is not None
         targeted = Targeted(vae, target)
         run(targeted, targeted, [train], [validation], params)
         weight = targeted.log_weight.exp().item()
