@@ -45,7 +45,8 @@ def quick(params: Params) -> Params:
     """Budgets of a few steps, to see that everything runs."""
     few = {"max_steps": 20, "evaluate_every": 10}
     parts = {
-        name: getattr(params.refine, name).model_copy(update=few) for name in ("codes", "decoder")
+        name: getattr(params.refine, name).model_copy(update=few)
+        for name in ("codes", "decoder", "round")
     }
     return params.model_copy(
         update={

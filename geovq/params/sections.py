@@ -273,7 +273,9 @@ class RefineRound(RefineDecoder):
 
     place = "refine.round"
 
+    learning_rate: Rate = 0.0003
     max_steps: StepsOrNone = 1000
+    patience: Steps = 1000
 
 
 class RefineAgain(RefineDecoder):

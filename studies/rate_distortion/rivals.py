@@ -6,15 +6,17 @@ Two of the post-hoc codes need no clustering, so they show what geometry has to 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from geovq.models.code_decoder import CodeDecoder
 from geovq.models.likelihood import likelihood_of
 from geovq.models.networks import decoder, encoder
+from geovq.models.vqvae import VQVAE
 from geovq.params.sections import Budget, TrainVAE
 from geovq.quantization.latent_metrics import METRICS, Decode, Latents
 from geovq.quantization.layout import Layout, Residual, balanced_chunks
@@ -58,10 +60,14 @@ class Codes:
         """As those of a `GeodesicQuantizer`."""
         return self.vectors
 
-    def first(self, tokens: int) -> Codes:
-        """The first positions: of a residual layout, just what that many would have been."""
-        kept = {name: array[:, :tokens] for name, array in self.tokens.items()}
-        return replace(self, vectors=self.vectors[:tokens], tokens=kept)
+
+def code_decoder_of(network: VQVAE, search: dict[str, Any]) -> CodeDecoder:
+    """Codes and decoder of a residual VQ-VAE, whose tokens can then be searched."""
+    same = ("image_shape", "latent_dim", "hidden", "architecture", "likelihood", "vocabulary")
+    model = CodeDecoder(**{name: network.config[name] for name in same}, **search)
+    for name in ("codebooks", "decoder", "likelihood"):
+        getattr(model, name).load_state_dict(getattr(network, name).state_dict())
+    return model
 
 
 def residual_codes(latents: Posteriors, quantizer: GeodesicQuantizer, decode: Decode) -> Codes:

@@ -4,14 +4,15 @@
         --root ../shared/data --seeds 3
 
 An image is T tokens of 64 codes, 6·T bits. Post-hoc codes are made of the latents of one VAE a
-seed, refined and searched as in the stage `refine`; VQ-VAE and FSQ train from scratch for at most
-as many steps as VAE and refinement together. Settings are those of params.yaml. Rows that
-scores.json has already are not computed again, so that an interrupted run goes on, and seeds can be
-added.
+seed and rate, whose KL meets the target of params.yaml, and refined as in the stage `refine`, the
+first token searched as the others are; VQ-VAE and FSQ train from scratch, and a VQ-VAE's tokens are
+searched too, in rows of their own. Settings are those of params.yaml. Rows that scores.json has
+already are not computed again, so that an interrupted run goes on, and seeds can be added.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +36,7 @@ from geovq.params.sections import Params, TrainVQVAE
 from geovq.quantization.latent_metrics import Latents
 from geovq.quantization.quantizer import GeodesicQuantizer
 from geovq.quantization.rate import bits_per_image, marginal_bits_per_token
-from geovq.training.refinement import refine, search
+from geovq.training.refinement import Split, alternate, choose_tokens, refine
 from geovq.training.vae import train_vae
 from geovq.training.vqvae import train_vqvae
 from studies import common as studies
@@ -43,6 +44,7 @@ from studies.rate_distortion.page import REFERENCE, STATES, Results, draw, page
 from studies.rate_distortion.rivals import (
     Codes,
     FiniteScalar,
+    code_decoder_of,
     random_codes,
     residual_codes,
     scalar_codes,
@@ -57,16 +59,17 @@ COUNTED = 5_000  # training images whose tokens give the frequencies behind the 
 
 
 class Model:
-    """The VAE of one seed, and every code beside it; nothing is trained before it is needed."""
+    """All codes of one seed and rate; nothing is trained before it is needed."""
 
-    def __init__(self, pixels: dict[str, Tensor], params: Params, seed: int, depth: int) -> None:
-        self.pixels, self.params, self.seed, self.depth = pixels, params, seed, depth
+    def __init__(self, pixels: dict[str, Tensor], params: Params, seed: int, tokens: int) -> None:
+        self.pixels, self.params, self.seed, self.tokens = pixels, params, seed, tokens
         self.splits = pixels["train"], pixels["validation"]
-        self.deepest: dict[str, Codes] = {}
+        self.trained: dict[str, VQVAE] = {}
 
     @cached_property
     def vae(self) -> VAE:
-        return train_vae(*self.splits, self.params.train_vae, self.seed)[0]
+        rate = self.tokens * math.log(CODES)
+        return train_vae(*self.splits, self.params.train_vae, self.seed, rate=rate)[0]
 
     @cached_property
     def latents(self) -> dict[str, Latents]:
@@ -79,19 +82,18 @@ class Model:
         """What no code of these latents is expected to beat without refinement."""
         means = torch.from_numpy(self.latents["test"].means)
         (logits,) = in_batches(self.vae.decode, means)
-        return self.distortion(logits, self.vae.likelihood)
+        bits = float(BITS_PER_TOKEN * self.tokens)
+        return {"state": "", "bits": bits, **self.distortion(logits, self.vae.likelihood)}
 
-    def residual(self, clustering: str, tokens: int) -> Codes:
-        # Levels are fitted one after another, so one quantiser holds all the shorter ones.
-        if clustering not in self.deepest:
-            self.deepest[clustering] = self.quantized(clustering, self.depth)
-        return self.deepest[clustering].first(tokens)
-
-    def quantized(self, clustering: str, tokens: int, **options: Any) -> Codes:
-        settings = self.params.geodesic_quantize.model_dump() | options
-        settings |= {"codes": CODES, "first_codes": None, "tokens": tokens, "layout": "residual"}
+    def quantized(self, clustering: str, **options: Any) -> Codes:
+        settings = self.params.geodesic_quantize.model_dump() | options | self.layout
         quantizer = GeodesicQuantizer(**settings, clustering=clustering, random_state=self.seed)
         return residual_codes(self.latents, quantizer, self.decode_means)
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        alike = {"codes": CODES, "first_codes": None, "layout": "residual"}
+        return {**alike, "tokens": self.tokens}
 
     def decode_means(self, latents: np.ndarray) -> np.ndarray:
         """What pull-back edges measure: latents (M, D) → expected pixels (M, H·W)."""
@@ -101,41 +103,67 @@ class Model:
     def post_hoc(self, codes: Codes) -> Iterator[Row]:
         """One row a state: as made, refined, and with tokens chosen by what they decode to."""
         made: Any = codes  # has all that is read of a quantiser
-        model = CodeDecoder.of(self.vae, made, **self.params.refine.search).to(best_device())
+        model = CodeDecoder.of(self.vae, made, **self.search).to(best_device())
         tokens = {name: torch.from_numpy(array) for name, array in codes.tokens.items()}
         yield self.score(model, tokens, codes.vocabulary, STATES[0])
         pairs = (tokens["train"], tokens["validation"]), self.splits
         refine(model, *pairs, self.params.refine, self.seed)
         yield self.score(model, tokens, codes.vocabulary, STATES[1])
         means = {name: torch.from_numpy(self.latents[name].means) for name in tokens}
-        rows = {name: (tokens[name], self.pixels[name], means[name]) for name in tokens}
-        tokens["train"] = search(model, *(part[:COUNTED] for part in rows["train"]))
-        (tokens["test"],) = in_batches(model.search, *rows["test"])
-        yield self.score(model, tokens, codes.vocabulary, STATES[2])
+        yield self.searched(model, tokens, means, STATES[2])
 
-    def vqvae(self, update: str, tokens: int) -> Iterator[Row]:
-        change = {"codes": CODES, "first_codes": None, "tokens": tokens, "layout": "residual"}
-        settings = self.params.train_vqvae.model_copy(update=change | {"codebook_update": update})
+    @property
+    def search(self) -> dict[str, Any]:
+        return self.params.refine.search | {"first_token": "search"}
+
+    def searched(
+        self, model: CodeDecoder, tokens: dict[str, Tensor], means: dict[str, Tensor], state: str
+    ) -> Row:
+        """Choose tokens, tune codes and decoder to them, and so on, as the stage `refine` does."""
+        rows = {name: Split(tokens[name], self.pixels[name], means[name]) for name in tokens}
+        pair = rows["train"], rows["validation"]
+        chosen = choose_tokens(model, *pair)
+        chosen, _ = alternate(model, chosen, *pair, self.params.refine, self.seed)
+        (unseen,) = in_batches(model.search, *rows["test"])
+        found = {"train": chosen[0], "test": unseen}
+        return self.score(model, found, model.vocabulary, state)
+
+    def vqvae(self, update: str) -> Iterator[Row]:
+        change = self.layout | {"codebook_update": update}
+        settings = self.params.train_vqvae.model_copy(update=change)
         network = self.params.train_vae
-        yield self.end_to_end(
+        self.trained[update], row = self.end_to_end(
             lambda budget: train_vqvae(*self.splits, budget, network, self.seed), settings
         )
+        yield row
 
-    def finite_scalar(self, tokens: int) -> Iterator[Row]:
-        network = self.params.train_vae
-        yield self.end_to_end(
+    def searched_vqvae(self, update: str) -> Iterator[Row]:
+        """What the search and its rounds of tuning do for a VQ-VAE, its encoder frozen."""
+        if update not in self.trained:
+            list(self.vqvae(update))
+        network = self.trained[update]
+        model = code_decoder_of(network, self.search).to(best_device())
+        tokens = {name: in_batches(network.encode, x)[0] for name, x in self.pixels.items()}
+        latents = {name: in_batches(network.encoder, x)[0] for name, x in self.pixels.items()}
+        yield self.searched(model, tokens, latents, "")
+
+    def finite_scalar(self) -> Iterator[Row]:
+        network, tokens = self.params.train_vae, self.tokens
+        _, row = self.end_to_end(
             lambda budget: train_finite_scalar(*self.splits, tokens, budget, network, self.seed),
             self.params.train_vqvae,
         )
+        yield row
 
     def end_to_end(
         self, train: Callable[[TrainVQVAE], tuple[Any, float]], settings: TrainVQVAE
-    ) -> Row:
+    ) -> tuple[Any, Row]:
         """Train a model that encodes images by itself, and score it."""
         model, chosen = studies.best_of(train, studies.schedules(settings))
         named = (("train", COUNTED), ("test", None))
         tokens = {n: in_batches(model.encode, self.pixels[n][:count])[0] for n, count in named}
-        return {**self.score(model, tokens, model.vocabulary, ""), "steps": chosen.max_steps}
+        row = self.score(model, tokens, model.vocabulary, "")
+        return model, {**row, "steps": chosen.max_steps}
 
     def score(
         self,
@@ -155,54 +183,61 @@ class Model:
         return {"bce": distortion(logits, test, likelihood), "psnr": psnr(logits.sigmoid(), test)}
 
 
-METHODS: dict[str, Callable[[Model, int], Iterator[Row]]] = {
-    "geodesic": lambda m, t: m.post_hoc(m.residual("geodesic", t)),
-    "Euclidean": lambda m, t: m.post_hoc(m.residual("euclidean", t)),
-    "scalar": lambda m, t: m.post_hoc(scalar_codes(m.latents, t * BITS_PER_TOKEN)),
-    "random Gaussian": lambda m, t: m.post_hoc(random_codes(m.latents, CODES, t, m.seed)),
-    "geodesic, Fisher edges": lambda m, t: m.post_hoc(m.quantized("geodesic", t, metric="fisher")),
-    "geodesic, pull-back edges": lambda m, t: m.post_hoc(
-        m.quantized("geodesic", t, metric="pullback")
+PLAIN = {"smoothing": 0}  # metrics that need no coordinates, which smoothing moves
+METHODS: dict[str, Callable[[Model], Iterator[Row]]] = {
+    "geodesic": lambda m: m.post_hoc(m.quantized("geodesic")),
+    "Euclidean": lambda m: m.post_hoc(m.quantized("euclidean")),
+    "residual VQ-VAE, EMA": lambda m: m.vqvae("ema"),
+    "residual VQ-VAE, EMA, searched": lambda m: m.searched_vqvae("ema"),
+    "residual VQ-VAE, gradient": lambda m: m.vqvae("gradient"),
+    "residual VQ-VAE, gradient, searched": lambda m: m.searched_vqvae("gradient"),
+    "FSQ": lambda m: m.finite_scalar(),
+    "scalar": lambda m: m.post_hoc(scalar_codes(m.latents, m.tokens * BITS_PER_TOKEN)),
+    "random Gaussian": lambda m: m.post_hoc(random_codes(m.latents, CODES, m.tokens, m.seed)),
+    "geodesic, Fisher edges": lambda m: m.post_hoc(
+        m.quantized("geodesic", metric="fisher", **PLAIN)
     ),
-    "residual VQ-VAE, gradient": lambda m, t: m.vqvae("gradient", t),
-    "residual VQ-VAE, EMA": lambda m, t: m.vqvae("ema", t),
-    "FSQ": lambda m, t: m.finite_scalar(t),
+    "geodesic, pull-back edges": lambda m: m.post_hoc(
+        m.quantized("geodesic", metric="pullback", **PLAIN)
+    ),
 }
 EDGES = ("geodesic, Fisher edges", "geodesic, pull-back edges")
-END_TO_END = ("residual VQ-VAE, gradient", "residual VQ-VAE, EMA", "FSQ")
+END_TO_END = ("FSQ", *(method for method in METHODS if "VQ-VAE" in method))
 POST_HOC = tuple(method for method in METHODS if method not in END_TO_END)
-# What is expensive, or a question about a single codebook, does not run at every rate.
-ONLY_AT = dict.fromkeys(END_TO_END, (1, 5, 10)) | dict.fromkeys(EDGES, (1,))
+# A question about a single codebook does not run at every rate.
+ONLY_AT = dict.fromkeys(EDGES, (1,))
 
 
-def run(model: Model, tokens: Sequence[int], scores: Scores) -> Iterator[str]:
-    """Every method at every rate, for one VAE; yields each method's name when it is through."""
-    key: Row = {"seed": model.seed, "method": REFERENCE, "tokens": None}
-    scores.piece(key, lambda: [{"state": "", **model.reference()}])
-    for method, make in METHODS.items():
-        for t in (t for t in tokens if t in ONLY_AT.get(method, tokens)):
-            key = {"seed": model.seed, "method": method, "tokens": t}
-            scores.piece(key, partial(make, model, t))
+def run(model: Model, methods: Sequence[str], scores: Scores) -> Iterator[str]:
+    """Every method at one rate; yields each method's name when it is through."""
+    key: Row = {"seed": model.seed, "method": REFERENCE, "tokens": model.tokens}
+    scores.piece(key, lambda: [model.reference()])
+    for method in methods:
+        if model.tokens in ONLY_AT.get(method, (model.tokens,)):
+            scores.piece({**key, "method": method}, partial(METHODS[method], model))
         yield method
 
 
-def about(dataset: str, seeds: int) -> str:
+def about(dataset: str, seeds: int, params: Params) -> str:
     """What the rows are."""
-    counted = "one seed"
+    counted, steps = "one seed", params.train_vqvae.max_steps
+    target = f"{params.train_vae.kl_target} times".replace("rate times", "times the rate")
     if seeds > 1:
         counted = f"{seeds} seeds, mean ± standard deviation (one seed where no deviation stands)"
     return (
         f"{dataset}, {counted}; bce in nats per test image, PSNR in dB. An image is T tokens of "
         f"{CODES} codes. The post-hoc codes ({'; '.join(POST_HOC)}) are made of the latents of "
-        "one VAE a seed. Unrefined: the codes as they were made, under the VAE's own decoder. "
+        f"one VAE a seed and rate, whose KL is {target}. "
+        "Unrefined: the codes as they were made, under the VAE's own decoder. "
         "Refined: code vectors and decoder tuned "
-        "to each other, encoder and tokens frozen. Searched: each token but the first is then "
-        "chosen by what it decodes to; a single token is left as it is. `scalar` quantises each "
-        "dimension on its own (Lloyd-Max levels, bits given where they help most): more and "
-        "smaller tokens of as many bits in all, so that it is searched even at "
-        f"{BITS_PER_TOKEN} bits. `random Gaussian` draws its codes from the prior. VQ-VAE and FSQ "
-        "train end-to-end, for as many steps as VAE and refinement together or for a quarter of "
-        "them, whichever has the lower bce on validation images, and search nothing. With more "
+        "to each other, encoder and tokens frozen. Searched: every token is then chosen by what it "
+        "decodes to, and codes and decoder are tuned to the tokens, in rounds. `scalar` quantises "
+        "each dimension on its own (Lloyd-Max levels, bits given where they help most): more and "
+        "smaller tokens of as many bits in all. "
+        "`random Gaussian` draws its codes from the prior. VQ-VAE and FSQ "
+        f"train end-to-end, for {steps:,} steps or a quarter of "
+        "them, whichever has the lower bce on validation images; `searched`: the same search and "
+        "rounds on top, its encoder frozen. With more "
         "than one token the VQ-VAE is a residual one, as geodesic and Euclidean codes are; FSQ has "
         "3·T latents of 4 levels, normalised over the batch. "
         "Entropy-coded bits are those under each position's frequencies in "
@@ -210,11 +245,11 @@ def about(dataset: str, seeds: int) -> str:
     )
 
 
-def publish(folder: Path, rows: list[Row], dataset: str) -> str:
+def publish(folder: Path, rows: list[Row], dataset: str, params: Params) -> str:
     seeds = len({row["seed"] for row in rows})
     curves = Results([row for row in rows if row["method"] not in EDGES])
     save_figure(folder / "bce.png", draw(curves, dataset))
-    text = page(Results(rows), about(dataset, seeds))
+    text = page(Results(rows), about(dataset, seeds, params))
     studies.write_page(folder, text)
     return text
 
@@ -222,6 +257,10 @@ def publish(folder: Path, rows: list[Row], dataset: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = studies.parser(__doc__, seeds=3)
     parser.add_argument("--tokens", type=int, nargs="+", default=TOKENS, help="the rates")
+    parser.add_argument(
+        "--methods", nargs="+", choices=METHODS, default=tuple(METHODS), metavar="NAME",
+        help="some of them",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     params = load_params("params.yaml")
     params = studies.quick(params) if options.quick else params
@@ -232,11 +271,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pixels = {name: as_pixels(split.images) for name, split in vars(images).items()}
     text = ""
     for seed in range(options.seeds):
-        model = Model(pixels, params, seed, max(options.tokens))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of joined components
-            for _ in run(model, options.tokens, scores):
-                text = publish(options.folder, scores.rows, options.dataset)
+        for tokens in options.tokens:
+            model = Model(pixels, params, seed, tokens)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of joined components
+                for _ in run(model, options.methods, scores):
+                    text = publish(options.folder, scores.rows, options.dataset, params)
     sys.stdout.write(text + "\n")
 
 
