@@ -118,7 +118,11 @@ def training_panels(
 
     priors = {n.removeprefix("train_ar_"): t for n, t in tables.items() if "train_ar_" in n}
     return {
-        NAMES["vae"]: both(tables["train_vae"], "train", "validation"),
+        NAMES["vae"]: both(
+            tables["train_vae"],
+            "train, what is minimised",
+            "validation, what weights are chosen by",
+        ),
         **{
             title: both(
                 tables[f"train_{name}"], "train, codebook terms too", "validation, bce alone"

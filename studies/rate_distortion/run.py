@@ -221,7 +221,7 @@ def run(model: Model, methods: Sequence[str], scores: Scores) -> Iterator[str]:
 def about(dataset: str, seeds: int, params: Params) -> str:
     """What the rows are."""
     counted, steps = "one seed", params.train_vqvae.max_steps
-    target = f"{params.train_vae.kl_target} times".replace("rate times", "times the rate")
+    target = f"{params.train_vae.target(1.0):g} times the rate"
     if seeds > 1:
         counted = f"{seeds} seeds, mean ± standard deviation (one seed where no deviation stands)"
     return (
