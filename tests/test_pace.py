@@ -20,7 +20,7 @@ def clock(monkeypatch):
 
 def test_it_is_told_once_and_evaluations_are_passed_on(clock, capsys):
     heard = []
-    chosen = settings({"steps": 1000})  # of the VAE, the codes, the decoder and the prior
+    chosen = settings({"steps": 1000})  # of VAE, codes, decoder, three rounds and prior
     pace = Pace(chosen, lambda title: lambda step, values: heard.append((title, step, values)))
     log = pace("VAE")
     for step in (100, 200):  # read back from an earlier call, at once
@@ -31,7 +31,7 @@ def test_it_is_told_once_and_evaluations_are_passed_on(clock, capsys):
         log(step, {"train": 1.0})
     pace("prior")(100, {"train": 2.0})
     said = capsys.readouterr().err
-    assert said == "All trainings take about 06:40 at most (4,000 steps); less if some stop early\n"
+    assert said == "All trainings take about 11:40 at most (7,000 steps); less if some stop early\n"
     assert heard[0] == ("VAE", 100, {"train": 1.0})
     assert [step for _, step, _ in heard] == [100, 200, 300, 400, 100]
 
