@@ -62,7 +62,12 @@ def change(path: Path, changes: list[str], steps: int | None) -> None:
     root["root"] = str(Path(root["root"]).resolve())
     root["file"] = root["file"] and str(Path(root["file"]).resolve())
     trained = ("train_vae", "train_vqvae", "train_classifier", "train_ar")
-    for budget in (*(tree[name] for name in trained), refine["codes"], refine["decoder"]):
+    for budget in (
+        *(tree[name] for name in trained),
+        refine["codes"],
+        refine["decoder"],
+        refine["round"],
+    ):
         budget["max_steps"] = min(budget["max_steps"], steps or budget["max_steps"])
     vqvae = tree["train_vqvae"]
     vqvae["warmup_steps"] = min(vqvae["warmup_steps"], max(1, vqvae["max_steps"] // 2))
