@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -208,6 +208,14 @@ POST_HOC = tuple(method for method in METHODS if method not in END_TO_END)
 ONLY_AT = dict.fromkeys(EDGES, (1,))
 
 
+NOTES = {
+    "scalar": "`scalar` quantises each dimension on its own (Lloyd-Max levels, bits given where they "
+    "help most): more and smaller tokens of as many bits in all.",
+    "random Gaussian": "`random Gaussian` draws its codes from the prior.",
+    "FSQ": "FSQ has 3·T latents of 4 levels, normalised over the batch.",
+}
+
+
 def run(model: Model, methods: Sequence[str], scores: Scores) -> Iterator[str]:
     """Every method at one rate; yields each method's name when it is through."""
     key: Row = {"seed": model.seed, "method": REFERENCE, "tokens": model.tokens}
@@ -218,38 +226,36 @@ def run(model: Model, methods: Sequence[str], scores: Scores) -> Iterator[str]:
         yield method
 
 
-def about(dataset: str, seeds: int, params: Params) -> str:
+def about(dataset: str, seeds: int, params: Params, methods: Collection[str]) -> str:
     """What the rows are."""
     counted, steps = "one seed", params.train_vqvae.max_steps
     target = f"{params.train_vae.target(1.0):g} times the rate"
     if seeds > 1:
         counted = f"{seeds} seeds, mean ± standard deviation (one seed where no deviation stands)"
-    return (
+    said = [
         f"{dataset}, {counted}; bce in nats per test image, PSNR in dB. An image is T tokens of "
-        f"{CODES} codes. The post-hoc codes ({'; '.join(POST_HOC)}) are made of the latents of "
-        f"one VAE a seed and rate, whose KL is {target}. "
+        f"{CODES} codes. The post-hoc codes ({'; '.join(m for m in POST_HOC if m in methods)}) are "
+        f"made of the latents of one VAE a seed and rate, whose KL is {target}. "
         "Unrefined: the codes as they were made, under the VAE's own decoder. "
         "Refined: code vectors and decoder tuned "
         "to each other, encoder and tokens frozen. Searched: every token is then chosen by what it "
-        "decodes to, and codes and decoder are tuned to the tokens, in rounds. `scalar` quantises "
-        "each dimension on its own (Lloyd-Max levels, bits given where they help most): more and "
-        "smaller tokens of as many bits in all. "
-        "`random Gaussian` draws its codes from the prior. VQ-VAE and FSQ "
-        f"train end-to-end, for {steps:,} steps or a quarter of "
-        "them, whichever has the lower bce on validation images; `searched`: the same search and "
-        "rounds on top, its encoder frozen. With more "
-        "than one token the VQ-VAE is a residual one, as geodesic and Euclidean codes are; FSQ has "
-        "3·T latents of 4 levels, normalised over the batch. "
-        "Entropy-coded bits are those under each position's frequencies in "
-        f"{COUNTED:,} training images (all, where there are fewer)."
-    )
+        "decodes to, and codes and decoder are tuned to the tokens, in rounds.",
+        f"End-to-end models train for {steps:,} steps or a quarter of them, whichever has the lower "
+        "bce on validation images; `searched`: the same search and rounds on top, the encoder "
+        "frozen. With more than one token the VQ-VAE is a residual one, as geodesic and Euclidean "
+        "codes are.",
+        *(text for method, text in NOTES.items() if method in methods),
+        f"Entropy-coded bits are those under each position's frequencies in {COUNTED:,} training "
+        "images (all, where there are fewer).",
+    ]
+    return " ".join(said)
 
 
 def publish(folder: Path, rows: list[Row], dataset: str, params: Params) -> str:
     seeds = len({row["seed"] for row in rows})
     curves = Results([row for row in rows if row["method"] not in EDGES])
     save_figure(folder / "bce.png", draw(curves, dataset))
-    text = page(Results(rows), about(dataset, seeds, params))
+    text = page(Results(rows), about(dataset, seeds, params, {row["method"] for row in rows}))
     studies.write_page(folder, text)
     return text
 
