@@ -209,8 +209,8 @@ ONLY_AT = dict.fromkeys(EDGES, (1,))
 
 
 NOTES = {
-    "scalar": "`scalar` quantises each dimension on its own (Lloyd-Max levels, bits given where they "
-    "help most): more and smaller tokens of as many bits in all.",
+    "scalar": "`scalar` quantises each dimension on its own (Lloyd-Max levels, bits given where "
+    "they help most): more and smaller tokens of as many bits in all.",
     "random Gaussian": "`random Gaussian` draws its codes from the prior.",
     "FSQ": "FSQ has 3·T latents of 4 levels, normalised over the batch.",
 }
@@ -240,9 +240,9 @@ def about(dataset: str, seeds: int, params: Params, methods: Collection[str]) ->
         "Refined: code vectors and decoder tuned "
         "to each other, encoder and tokens frozen. Searched: every token is then chosen by what it "
         "decodes to, and codes and decoder are tuned to the tokens, in rounds.",
-        f"End-to-end models train for {steps:,} steps or a quarter of them, whichever has the lower "
-        "bce on validation images; `searched`: the same search and rounds on top, the encoder "
-        "frozen. With more than one token the VQ-VAE is a residual one, as geodesic and Euclidean "
+        f"End-to-end models train for {steps:,} steps or a quarter of them, whichever has the "
+        "lower bce on validation images; `searched`: the same search and rounds on top, the "
+        "encoder frozen. With more than one token the VQ-VAE is a residual one, as geodesic and Euclidean "
         "codes are.",
         *(text for method, text in NOTES.items() if method in methods),
         f"Entropy-coded bits are those under each position's frequencies in {COUNTED:,} training "
