@@ -242,8 +242,8 @@ def about(dataset: str, seeds: int, params: Params, methods: Collection[str]) ->
         "decodes to, and codes and decoder are tuned to the tokens, in rounds.",
         f"End-to-end models train for {steps:,} steps or a quarter of them, whichever has the "
         "lower bce on validation images; `searched`: the same search and rounds on top, the "
-        "encoder frozen. With more than one token the VQ-VAE is a residual one, as geodesic and Euclidean "
-        "codes are.",
+        "encoder frozen. With more than one token the VQ-VAE is a residual one, as geodesic and "
+        "Euclidean codes are.",
         *(text for method, text in NOTES.items() if method in methods),
         f"Entropy-coded bits are those under each position's frequencies in {COUNTED:,} training "
         "images (all, where there are fewer).",
