@@ -37,8 +37,8 @@ def recorded(folder: Path, path: Path) -> Iterator[None]:
             if read and file.suffix != ".py" and file.parent.name != "__pycache__":
                 files.add(str(file))
 
-    def load_and_watch(path: str | os.PathLike[str]) -> sections.Params:
-        tree = load(path)
+    def load_and_watch(*given: Any, **options: Any) -> sections.Params:
+        tree = load(*given, **options)
         _watch(sections.Section, tree, keys)
         sys.addaudithook(opened)
         profile.enable()

@@ -89,9 +89,12 @@ class Copy:
         self.change(
             prepare={"dataset": "npz", "file": "own.npz"},
             train_vae={"latent_dim": 6, "hidden": [16], **small},
-            geodesic_quantize={"codes": 8, "tokens": 2},
+            geodesic_quantize={"codes": 8, "first_codes": None, "tokens": 2},
             refine={part: {**budget, **small} for part in ("codes", "decoder", "round")},
-            train_vqvae={"codes": 8, "tokens": 2, "warmup_steps": 5, **small},
+            train_vqvae={
+                **{"codes": 8, "first_codes": None, "tokens": 2, "warmup_steps": 5},
+                **small,
+            },
             train_classifier=small,
             train_ar={"cell": "mlp", "embed_dim": 4, "hidden_dim": 8, **small},
         )

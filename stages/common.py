@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geovq.codec.folder import END_TO_END
 from geovq.errors import InputError, WeightsFileError
-from geovq.files.npz import npz_shapes
 from geovq.params.reading import load_params
 from geovq.params.sections import Params
 from geovq.process import in_one_line
-from geovq.quantization.counts import check_counts
 from geovq.training.checkpoints import checked_folder
 
 if TYPE_CHECKING:
@@ -54,25 +52,11 @@ def run(stage: Callable[[Params], None]) -> None:
     """Run a stage; whatever goes wrong ends it with one line and a status, not with a traceback."""
     with in_one_line(bad_input=1):
         try:
-            params = load_params("params.yaml")
-            check_images(params)
-            stage(params)
+            stage(load_params("params.yaml", images=IMAGES))
         except WeightsFileError as error:
             raise InputError(
                 f"{error}; `dvc repro` computes it, `dvc checkout --force` restores it"
             ) from None
-
-
-def check_images(params: Params) -> None:
-    """Refuse what a later stage could not do with so many images, before any trains."""
-    if not IMAGES.exists():
-        return  # the stage is the one that makes them
-    images = npz_shapes(IMAGES).get("train_images", (0,))[0]
-    for section in ("geodesic_quantize", "train_vqvae"):
-        books = getattr(params, section)
-        neighbors = getattr(books, "neighbors", None)
-        of = "training images"
-        check_counts(images, books.codes, books.first_codes, neighbors, of=of, section=section)
 
 
 @contextmanager

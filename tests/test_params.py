@@ -4,6 +4,7 @@ import re
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
@@ -317,3 +318,18 @@ def test_exponents_are_numbers(changed, tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(text)
     assert load_params(path).train_vae.learning_rate == 1e-3
+
+
+def test_counts_are_compared_with_the_images_that_there_are(changed, tmp_path):
+    images = tmp_path / "images.npz"
+    path = changed({"train_vqvae.codes": 64})
+    assert load_params(path, images=images) == load_params(path)  # there are none yet
+    np.savez(images, train_images=np.zeros((64, 2, 2), np.uint8))
+    load_params(path, images=images)
+    for key, value, most in (
+        ("geodesic_quantize.codes", 65, "2 to the number of training images, 64"),
+        ("geodesic_quantize.neighbors", 64, "1 to 63, fewer than the 64 training images"),
+        ("train_vqvae.first_codes", 65, "2 to the number of training images, 64"),
+    ):
+        with pytest.raises(InputError, match=f"^{key} = {value}; allowed: {most}"):
+            load_params(changed({key: value}), images=images)

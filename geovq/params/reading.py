@@ -11,20 +11,27 @@ from typing import Any
 from pydantic import ValidationError
 
 from geovq.errors import InputError
+from geovq.files.npz import npz_shapes
 from geovq.params.explain import explain
 from geovq.params.sections import Params, Section
 from geovq.params.yaml import YAMLTextError, from_yaml
+from geovq.quantization.counts import check_counts
 
 __all__ = ["as_params", "load_params"]
 
 
-def load_params(path: str | os.PathLike[str]) -> Params:
+def load_params(
+    path: str | os.PathLike[str], *, images: str | os.PathLike[str] | None = None
+) -> Params:
     """Read and check a parameter file.
 
     Parameters
     ----------
     path : path-like
         A YAML 1.2 file, as DVC reads it.
+    images : path-like, optional
+        An npz file with `train_images`: if it is there, codes and neighbours may not be more than
+        they are, which is told before anything is trained.
 
     Returns
     -------
@@ -34,7 +41,7 @@ def load_params(path: str | os.PathLike[str]) -> Params:
     ------
     InputError
         The file is missing or is not YAML, or a key is unknown, missing, of the wrong type or
-        out of range. The message, one line, lists every offending key.
+        out of range. The message, one line, lists every offending key. Or there are fewer images.
     """
     path = Path(path)
     try:
@@ -47,7 +54,20 @@ def load_params(path: str | os.PathLike[str]) -> Params:
         raise InputError(f"{path}: {error.strerror}") from None
     except YAMLTextError as error:
         raise InputError(f"{path}: {error}") from None
-    return as_params(tree, path)
+    params = as_params(tree, path)
+    if images is not None and Path(images).exists():
+        _check_counts(params, images)
+    return params
+
+
+def _check_counts(params: Params, images: str | os.PathLike[str]) -> None:
+    """Refuse what a later stage could not do with so many training images."""
+    (count, *_) = npz_shapes(images).get("train_images") or (0,)
+    for section in ("geodesic_quantize", "train_vqvae"):
+        books = getattr(params, section)
+        neighbors = getattr(books, "neighbors", None)
+        of = "training images"
+        check_counts(count, books.codes, books.first_codes, neighbors, of=of, section=section)
 
 
 def as_params(tree: Any, name: object = "params") -> Params:
