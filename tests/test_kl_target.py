@@ -14,7 +14,7 @@ from geovq.training.vae import train_vae
 
 NETWORKS = {
     "mlp": {"hidden": [64], "latent_dim": 16},
-    "conv": {"hidden": [8, 16], "latent_dim": 16, "architecture": "conv"},
+    "conv": {"hidden": [8], "latent_dim": 32, "architecture": "conv", "learning_rate": 0.003},
     "logistic": {"hidden": [64], "latent_dim": 16, "likelihood": "logistic"},
 }
 
@@ -29,7 +29,7 @@ def splits():
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("target", [4.0, 25.0])
 def test_unseen_images_take_as_many_nats_as_was_asked_for(splits, name, target):
-    budget = {"max_steps": 1500, "evaluate_every": 50, "patience": 1500}
+    budget = {"max_steps": 1500, "evaluate_every": 50, "patience": 1500, "batch_size": 32}
     params = TrainVAE(**NETWORKS[name], **budget, kl_target=target)
     vae, reached = train_vae(*splits, params, 0)
     kl = gaussian_kl(*in_batches(vae.encode, splits[1])).sum(1).mean().item()
