@@ -23,8 +23,8 @@ class Targeted(nn.Module):
     the target is the KL of unseen images: training's own is multiplied by how they compared when
     last validated.
 
-    Models of several β compare by bce + (1 + β)·|KL − target|, an exact penalty, for the slope of
-    bce against KL at the target is −β.
+    Models of several β compare by bce + (1 + β) times the distance of the KL from its target: an
+    exact penalty, for the slope of bce against KL at the target is −β.
 
     Parameters
     ----------
