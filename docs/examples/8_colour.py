@@ -4,9 +4,9 @@ Photographs, a token a cell
 
 A small convolutional VAE learns patches of two photographs, its pixels being 8-bit levels of red,
 green and blue. Its latents are a grid of 8 × 8 cells, and every cell gets one token of a codebook
-that all share. The patches shown come from a part of the photographs that training never saw, from
-the smoothest to the one of most contrast. Below them is what is decoded from latents and from
-tokens; bits/dim are the mean over all such patches, without what latents or tokens cost.
+that all share. The patches shown come from a part of the photographs that training never saw, the
+last of them those of the most detail. Below them is what is decoded from latents and from tokens;
+bits/dim are the mean over all such patches, without what latents or tokens cost.
 """
 
 import math
@@ -34,7 +34,8 @@ tokens = [torch.from_numpy(quantizer.encode(*latents)) for latents in posteriors
 model, budget = CodeDecoder.of(vae, quantizer), {**steps, **adam, "learning_rate": 0.002}
 refine(model, tokens[:2], splits[:2], Refine(codes={"max_steps": 0}, decoder=budget), seed=0)
 
-shown = splits[2].flatten(1).std(1).argsort()[torch.linspace(0, len(splits[2]) - 1, 10).long()]
+detail = splits[2].diff(dim=2).abs().mean((1, 2, 3)).argsort()
+shown = detail[torch.linspace(0.6 * len(detail), len(detail) - 1, 10).long()]
 means = torch.from_numpy(posteriors[2][0])
 rows = {"patches": None, "latents": (vae.decode, means), "tokens": (model.decode, tokens[2])}
 figure, grid = plt.subplots(3, 10, figsize=(9, 3), layout="constrained")
