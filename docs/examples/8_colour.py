@@ -34,8 +34,7 @@ tokens = [torch.from_numpy(quantizer.encode(*latents)) for latents in posteriors
 model, budget = CodeDecoder.of(vae, quantizer), {**steps, **adam, "learning_rate": 0.002}
 refine(model, tokens[:2], splits[:2], Refine(codes={"max_steps": 0}, decoder=budget), seed=0)
 
-detail = splits[2].diff(dim=2).abs().mean((1, 2, 3)).argsort()
-shown = detail[torch.linspace(0.6 * len(detail), len(detail) - 1, 10).long()]
+shown = splits[2].diff(dim=2).abs().mean((1, 2, 3)).argsort()[800::50]  # by detail
 means = torch.from_numpy(posteriors[2][0])
 rows = {"patches": None, "latents": (vae.decode, means), "tokens": (model.decode, tokens[2])}
 figure, grid = plt.subplots(3, 10, figsize=(9, 3), layout="constrained")
