@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from geovq.codec.tokenizer import PostHocTokenizer
-from geovq.errors import TrainingWarning
+from geovq.errors import InputError, TrainingWarning
 from geovq.models.code_decoder import CodeDecoder
 from geovq.models.vae import VAE
 from geovq.params.sections import Refine
@@ -416,3 +416,8 @@ def test_a_round_that_does_not_help_is_undone_and_one_that_hardly_does_is_the_la
     enough = budgets(0, 0, rounds=3, steps=30, candidates=4, gain=1.0)
     _, rounds = alternate(model, chosen, rows, rows, enough, seed=0)
     assert len(rounds) == 1
+
+
+def test_a_beam_that_no_memory_holds_is_refused():
+    with pytest.raises(InputError, match="sequences of a beam"):
+        CodeDecoder((6, 5), 4, [16], (4, 4), beam=10**12)

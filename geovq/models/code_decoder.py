@@ -114,6 +114,7 @@ class CodeDecoder(CodeTables):
         check_size("code vectors", sum(tables), self.layout.width)
         steps = sweeps + (self.beam > 1)
         check_size("code lengths", steps, len(vocabulary), max(vocabulary))
+        check_size("sequences of a beam", self.beam, max(vocabulary))
         self.register_buffer("scale", torch.ones(latent_dim))
         self.register_buffer("lengths", torch.zeros(steps, len(vocabulary), max(vocabulary)))
         self.codebooks = nn.ParameterList(torch.zeros(k, self.layout.width) for k in tables)
