@@ -308,6 +308,10 @@ def test_a_file_is_fitted_and_scored_by_its_own_split(tmp_path, monkeypatch, ima
     assert mine == json.loads(geovq("evaluate model test.npz --json").stdout)
     geovq("encode model split.npz tokens.npz")
     assert len(np.load("tokens.npz")["tokens"]) == 300
+    np.savez("split.npz", images=images, labels=labels[200:], **halves)  # as long as the test rows
+    assert "labels of shape (100,); allowed with splits: a row for each of 300" in refused(
+        "evaluate model split.npz"
+    )
     np.savez("split.npz", images=images, train=np.arange(301))
     assert "train has rows 0 to 300; allowed: 0 to 299" in refused("fit split.npz new")
 

@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 MANY = 1000  # pictures or rows
+ITEMS = ("images", "means", "log_variances")  # of an .npz file
 
 
 def check_target(
@@ -145,15 +146,18 @@ def only(arrays: dict[str, np.ndarray], path: Path, *splits: str) -> dict[str, n
     rows = rows_of_splits(path, arrays, items)
     if not rows:
         return arrays
+    mine = [name for name in arrays if name in (*ITEMS, "names", "labels")]
+    for name in mine:  # one that is as long as what is chosen would pass for it
+        if arrays[name].shape[:1] != items.shape[:1]:
+            raise InputError(
+                f"{path}: {name} of shape {arrays[name].shape}; allowed with splits: a row for "
+                f"each of {len(items):,}"
+            )
     named = [name for name in splits if name in rows]
     chosen = np.concatenate([rows[name] for name in named])
     said = f"{path}: {len(chosen):,} of {len(items):,} rows, those of {' and '.join(named)}"
     click.echo(said, err=True)
-    return {
-        name: array[chosen] if array.shape[:1] == items.shape[:1] else array
-        for name, array in arrays.items()
-        if name not in SPLITS
-    }
+    return {name: arrays[name][chosen] for name in mine}
 
 
 def _read_folder(
